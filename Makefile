@@ -1,0 +1,56 @@
+# setup     make the environment in .venv
+# demo      segment a synthetic chest film by a phrase; everything it writes lies in demo/
+# test      the quick tests
+# test-all  every test, those on a GPU only where there is one
+# check     format, lint, types and the quick tests: what a push must pass
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+DEMO := demo
+
+# The first Python in range that can make an environment: a shim may exist without a Python behind it.
+PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	>/dev/null 2>&1 && echo $$python && break; done)
+
+GPU_MARK := $(shell nvidia-smi -L >/dev/null 2>&1 || echo 'not gpu')
+
+.PHONY: setup demo test test-all check
+
+setup: $(STAMP)
+
+# An interrupted installation leaves no stamp and is taken up again by the next `make`.
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || \
+		{ echo 'Python 3.11 or 3.12 with the venv module is needed; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python'; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,slicer-test]'
+	touch $@
+
+demo: $(STAMP)
+	mkdir -p $(DEMO)
+	$(BIN)/python Resources/SampleData/make_samples.py $(DEMO)/chest_phantom.png
+	$(BIN)/textguidedseg segment $(DEMO)/chest_phantom.png "left lower lung opacity" \
+		--out $(DEMO)/left_lower_lung_opacity.seg.nrrd \
+		--pseudo $(DEMO)/left_lower_lung_opacity.pseudo.nrrd \
+		--probability $(DEMO)/left_lower_lung_opacity.probability.nrrd \
+		--overlay $(DEMO)/overlay.png \
+		--json > $(DEMO)/summary.json
+	@cat $(DEMO)/summary.json
+	@echo
+	@echo 'Picture:      $(CURDIR)/$(DEMO)/overlay.png'
+	@echo 'Segmentation: $(CURDIR)/$(DEMO)/left_lower_lung_opacity.seg.nrrd (opens in 3D Slicer)'
+	@echo 'Summary:      $(CURDIR)/$(DEMO)/summary.json'
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -m 'not slow and not gpu'
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -q -m '$(GPU_MARK)'
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) --no-print-directory test

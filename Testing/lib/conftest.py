@@ -1,0 +1,134 @@
+"""Small files made on the spot: DICOM and PNG, byte by byte, so that tests decide about every tag."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+WriteDicom = Callable[..., Path]
+WritePng = Callable[..., Path]
+
+_LONG_FORMS = {"OB", "OW", "SQ", "UN"}
+_COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.1"
+_TAGS = {
+    "sop_class": (0x0008, 0x0016, "UI"),
+    "sop_instance": (0x0008, 0x0018, "UI"),
+    "modality": (0x0008, 0x0060, "CS"),
+    "presentation_intent": (0x0008, 0x0068, "CS"),
+    "series_description": (0x0008, 0x103E, "LO"),
+    "slice_thickness": (0x0018, 0x0050, "DS"),
+    "imager_pixel_spacing": (0x0018, 0x1164, "DS"),
+    "view_position": (0x0018, 0x5101, "CS"),
+    "study": (0x0020, 0x000D, "UI"),
+    "series": (0x0020, 0x000E, "UI"),
+    "patient_orientation": (0x0020, 0x0020, "CS"),
+    "image_position": (0x0020, 0x0032, "DS"),
+    "image_orientation": (0x0020, 0x0037, "DS"),
+    "samples": (0x0028, 0x0002, "US"),
+    "photometric": (0x0028, 0x0004, "CS"),
+    "planar": (0x0028, 0x0006, "US"),
+    "frames": (0x0028, 0x0008, "IS"),
+    "rows": (0x0028, 0x0010, "US"),
+    "columns": (0x0028, 0x0011, "US"),
+    "pixel_spacing": (0x0028, 0x0030, "DS"),
+    "bits_allocated": (0x0028, 0x0100, "US"),
+    "bits_stored": (0x0028, 0x0101, "US"),
+    "high_bit": (0x0028, 0x0102, "US"),
+    "signed": (0x0028, 0x0103, "US"),
+    "window_center": (0x0028, 0x1050, "DS"),
+    "window_width": (0x0028, 0x1051, "DS"),
+    "rescale_intercept": (0x0028, 0x1052, "DS"),
+    "rescale_slope": (0x0028, 0x1053, "DS"),
+    "window_function": (0x0028, 0x1056, "CS"),
+}
+
+
+def _element(group: int, element: int, kind: str, value: str | int | bytes) -> bytes:
+    """One data element, explicit VR little endian."""
+    if kind in ("US", "UL"):
+        data = struct.pack("<H" if kind == "US" else "<I", value)
+    else:
+        data = value if isinstance(value, bytes) else str(value).encode("latin-1")
+    if len(data) % 2:
+        data += b"\0" if kind in ("UI", "OB", "OW") else b" "
+    form = "<HH2sxxI" if kind in _LONG_FORMS else "<HH2sH"
+    return struct.pack(form, group, element, kind.encode(), len(data)) + data
+
+
+def _dicom_values(pixels: np.ndarray, tags: Mapping[str, str | int]) -> dict[str, str | int]:
+    color = pixels.ndim == 3 and pixels.shape[2] == 3
+    rows, columns = pixels.shape[:2] if color or pixels.ndim == 2 else pixels.shape[1:]
+    bits = 8 * pixels.itemsize
+    values: dict[str, str | int] = {
+        "sop_class": _COMPUTED_RADIOGRAPHY,
+        "sop_instance": f"1.2.826.0.1.{zlib.crc32(repr(sorted(tags.items())).encode())}",
+        "study": "1.2.826.0.1.1",
+        "series": "1.2.826.0.1.1.1",
+        "samples": 3 if color else 1,
+        "photometric": "RGB" if color else "MONOCHROME2",
+        "rows": rows,
+        "columns": columns,
+        "bits_allocated": bits,
+        "bits_stored": bits,
+        "high_bit": int(tags.get("bits_stored", bits)) - 1,
+        "signed": int(pixels.dtype.kind == "i"),
+    }
+    if color:
+        values["planar"] = 0
+    elif pixels.ndim == 3:
+        values["frames"] = len(pixels)
+    return values | dict(tags)
+
+
+@pytest.fixture
+def write_dicom() -> WriteDicom:
+    """Write `(rows, columns)`, `(frames, rows, columns)` or `(rows, columns, 3)` as a DICOM file with the tags named.
+
+    By hand, because SimpleITK's writer turns MONOCHROME1 into MONOCHROME2 and writes spacings of its own.
+    """
+
+    def write(path: Path, pixels: np.ndarray, **tags: str | int) -> Path:
+        values = _dicom_values(pixels, tags)
+        body = b"".join(_element(*_TAGS[name], values[name]) for name in sorted(values, key=_TAGS.__getitem__))
+        meta = (
+            _element(2, 1, "OB", b"\0\1")
+            + _element(2, 2, "UI", values["sop_class"])
+            + _element(2, 3, "UI", values["sop_instance"])
+            + _element(2, 0x10, "UI", "1.2.840.10008.1.2.1")
+        )
+        start = b"\0" * 128 + b"DICM" + _element(2, 0, "UL", len(meta)) + meta
+        path.write_bytes(start + body + _element(0x7FE0, 0x10, "OW", pixels.tobytes()))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_png() -> WritePng:
+    """Write a PNG from its raw parts: `color` 0 gray, 2 RGB, 3 palette, 4 gray + alpha, 6 RGBA; `lines` unfiltered."""
+
+    def write(
+        path: Path, size: tuple[int, int], lines: bytes, *, depth: int = 8, color: int = 0, palette: bytes = b""
+    ) -> Path:
+        def chunk(kind: bytes, data: bytes) -> bytes:
+            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, color, 0, 0, 0))
+        colors = chunk(b"PLTE", palette) if palette else b""
+        data = chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + colors + data)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def a_picture() -> np.ndarray:
+    """A 40 x 30 (rows x columns) uint8 picture without any symmetry."""
+    rows, columns = np.mgrid[:40, :30]
+    return (rows * 5 + columns * 2 + 30 * (rows < 12) * (columns > 20)).astype(np.uint8)

@@ -1,0 +1,642 @@
+"""Reading: the same film from every format, the patient's frame from every source, and every refusal."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from TextGuidedSegLib import io
+from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, Geometry
+from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image
+from TextGuidedSegLib.io import read_image
+
+WriteFile = Callable[..., Path]
+
+CORONAL_LPS = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)  # columns to L, rows to I, slices to P
+CT_SLICE = "1.2.840.10008.5.1.4.1.1.2"
+
+
+def displayed(image: Image) -> np.ndarray:
+    """The canonical film as `(rows, columns)`."""
+    return image.canonical()[0][:, :, 0].swapaxes(0, 1)
+
+
+def save(path: Path, values: np.ndarray, *, vector: bool = False, **grid: object) -> Path:
+    """Write `(K, J, I)` values with SimpleITK on a grid given in its own words."""
+    image = SimpleITK.GetImageFromArray(values, isVector=vector)
+    if "spacing" in grid:
+        image.SetSpacing(grid["spacing"])
+    if "direction" in grid:
+        image.SetDirection(grid["direction"])
+    if "origin" in grid:
+        image.SetOrigin(grid["origin"])
+    SimpleITK.WriteImage(image, str(path), useCompression=bool(grid.get("compressed", False)))
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    """Keep the first part of a file."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_said_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> object:
+    """ITK and the libraries below it must stay silent, whatever they are given."""
+    yield
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+class TestPictures:
+    @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"])
+    def test_a_picture_is_taken_as_displayed(self, suffix: str, tmp_path: Path, a_picture: np.ndarray) -> None:
+        path = save(tmp_path / f"film{suffix}", a_picture)
+        image = read_image(path)
+        assert (image.kind, image.modality, image.spacing_known) == ("film", None, False)
+        assert (image.axis_codes, image.warnings) == (FILM_CODES, (ORIENTATION_ASSUMED,))
+        assert image.geometry.axis_codes == FILM_CODES
+        assert image.source == str(path)
+        tolerance = 12 if suffix.startswith(".j") else 0
+        np.testing.assert_allclose(displayed(image).astype(int), a_picture, atol=tolerance)
+
+    def test_a_16_bit_png_keeps_its_depth(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        deep = a_picture.astype(np.uint16) * 200
+        image = read_image(save(tmp_path / "film.png", deep))
+        assert image.array.dtype == np.uint16
+        np.testing.assert_array_equal(displayed(image), deep)
+
+    def test_a_float_tiff_is_read(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        np.testing.assert_array_equal(
+            displayed(read_image(save(tmp_path / "film.tif", a_picture.astype(np.float32)))), a_picture
+        )
+
+    @pytest.mark.parametrize("channels", [3, 4])
+    def test_three_equal_colors_are_one_gray(self, channels: int, tmp_path: Path, a_picture: np.ndarray) -> None:
+        colors = np.stack([a_picture] * 3 + [np.full_like(a_picture, 255)] * (channels - 3), axis=-1)
+        image = read_image(save(tmp_path / "film.png", colors, vector=True))
+        assert image.array.shape == (30, 40, 1)
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    @pytest.mark.parametrize("channels", [3, 4])
+    def test_real_colors_stay_and_transparency_goes(self, channels: int, tmp_path: Path, a_picture: np.ndarray) -> None:
+        colors = np.stack([a_picture, a_picture // 2, a_picture // 3, a_picture][:channels], axis=-1)
+        image = read_image(save(tmp_path / "photo.png", colors, vector=True))
+        assert image.array.shape == (30, 40, 1, 3)
+        np.testing.assert_array_equal(displayed(image), colors[..., :3])
+
+    def test_a_palette_of_grays_is_gray(self, tmp_path: Path, write_png: WriteFile) -> None:
+        lines = (b"\0" + bytes(range(20))) * 20
+        path = write_png(
+            tmp_path / "film.png", (20, 20), lines, color=3, palette=bytes(np.repeat(range(20), 3).tolist())
+        )
+        assert displayed(read_image(path))[0].tolist() == list(range(20))
+
+    def test_a_one_bit_png_is_read(self, tmp_path: Path, write_png: WriteFile) -> None:
+        path = write_png(tmp_path / "film.png", (24, 20), (b"\0" + b"\xaa\x55\x0f") * 20, depth=1)
+        assert displayed(read_image(path))[0, :4].tolist() == [255, 0, 255, 0]
+
+    def test_the_content_decides_not_the_name(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        path = save(tmp_path / "film.png", a_picture)
+        np.testing.assert_array_equal(displayed(read_image(path.rename(tmp_path / "film.nii.gz"))), a_picture)
+
+    def test_a_name_with_spaces_and_umlauts(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        folder = tmp_path / "Müller, Röntgen 日本"
+        folder.mkdir()
+        np.testing.assert_array_equal(displayed(read_image(save(folder / "ein film.png", a_picture))), a_picture)
+
+    def test_a_jpeg_that_asks_to_be_turned_says_so(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        path = save(tmp_path / "phone.jpg", a_picture)
+        data = path.read_bytes()
+        for order, form in ((b"II*\0", "<"), (b"MM\0*", ">")):
+            turned = struct.pack(form + "IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+            exif = b"Exif\0\0" + order + turned
+            path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+            assert any("EXIF" in warning for warning in read_image(path).warnings)
+
+
+class TestOwnAffine:
+    @pytest.mark.parametrize("suffix", [".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd"])
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_a_coronal_film_keeps_its_world(
+        self, suffix: str, compressed: bool, tmp_path: Path, a_picture: np.ndarray
+    ) -> None:
+        grid = {"spacing": (0.5, 0.25, 2.0), "direction": CORONAL_LPS, "origin": (-10.0, 20.0, 30.0)}
+        image = read_image(save(tmp_path / f"film{suffix}", a_picture[None], compressed=compressed, **grid))
+        assert (image.kind, image.axis_codes, image.warnings) == ("film", FILM_CODES, ())
+        assert image.spacing_known
+        expected = [[-0.5, 0, 0, 10], [0, 0, -2, -20], [0, -0.25, 0, 30], [0, 0, 0, 1]]
+        assert image.geometry.close_to(Geometry((30, 40, 1), np.array(expected)), 1e-5)
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    def test_a_mirrored_coronal_film_is_turned_by_its_affine(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        to_right = (-1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, -1.0, 0.0)
+        image = read_image(save(tmp_path / "film.nrrd", a_picture[None, :, ::-1], direction=to_right))
+        assert image.axis_codes == ("R", "I", "A")
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    @pytest.mark.parametrize("values", ["one slice", "flat"])
+    @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
+    def test_an_identity_affine_is_kept_but_not_believed(
+        self, suffix: str, values: str, tmp_path: Path, a_picture: np.ndarray
+    ) -> None:
+        image = read_image(save(tmp_path / f"film{suffix}", a_picture[None] if values == "one slice" else a_picture))
+        assert (image.axis_codes, image.warnings) == (FILM_CODES, (ORIENTATION_ASSUMED,))
+        assert image.geometry.close_to(Geometry((30, 40, 1), np.diag([-1.0, -1.0, 1.0, 1.0])))
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    @pytest.mark.parametrize("suffix", [".nrrd", ".nii.gz", ".mha"])
+    def test_a_volume_keeps_its_world(self, suffix: str, tmp_path: Path) -> None:
+        values = np.random.default_rng(0).integers(-1000, 1000, (4, 5, 6), dtype=np.int16)
+        grid = {"spacing": (1.0, 2.0, 3.0), "direction": (0, -1, 0, 0, 0, -1, 1, 0, 0), "origin": (7.0, 8.0, 9.0)}
+        image = read_image(save(tmp_path / f"scan{suffix}", values, **grid))
+        assert (image.kind, image.modality, image.warnings) == ("volume", None, ())
+        assert image.array.dtype == np.int16
+        assert image.axis_codes == image.geometry.axis_codes == ("S", "R", "A")
+        np.testing.assert_array_equal(image.array, values.transpose(2, 1, 0))
+        np.testing.assert_allclose(image.geometry.ijk_to_ras_mm([[0, 0, 0]])[0], (-7, -8, 9))
+        np.testing.assert_allclose(image.geometry.spacing_mm, (1, 2, 3), atol=1e-6)
+
+    def test_a_fourth_axis_of_one_is_no_time(self, tmp_path: Path) -> None:
+        values = np.arange(4 * 5 * 6, dtype=np.int16).reshape(1, 4, 5, 6)
+        image = read_image(save(tmp_path / "scan.nrrd", values))
+        np.testing.assert_array_equal(image.array, values[0].transpose(2, 1, 0))
+
+    def test_a_color_slice_is_a_color_film(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        colors = np.stack([a_picture, a_picture // 2, a_picture // 3], axis=-1)[None]
+        image = read_image(save(tmp_path / "film.nrrd", colors, vector=True, direction=CORONAL_LPS))
+        np.testing.assert_array_equal(displayed(image), colors[0])
+
+
+class TestDicomFilms:
+    def test_the_frame_comes_from_patient_orientation(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        path = write_dicom(tmp_path / "film", a_picture, modality="CR", patient_orientation="L\\F")
+        image = read_image(path)
+        assert (image.kind, image.modality, image.axis_codes) == ("film", "CR", FILM_CODES)
+        assert ORIENTATION_ASSUMED not in image.warnings
+        assert image.geometry.axis_codes == FILM_CODES
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    @pytest.mark.parametrize(
+        ("value", "turn"),
+        [
+            ("R\\F", lambda film: film[:, ::-1]),
+            ("L\\H", lambda film: film[::-1]),
+            ("R\\H", lambda film: film[::-1, ::-1]),
+            ("F\\L", lambda film: film.T),
+            ("LH\\FR", lambda film: film),
+            ("l\\f ", lambda film: film),
+        ],
+        ids=["mirrored", "upside down", "turned", "transposed", "tilted", "lower case"],
+    )
+    def test_a_film_stored_in_another_frame_is_brought_upright(
+        self, value: str, turn: Callable[[np.ndarray], np.ndarray], tmp_path: Path, write_dicom: WriteFile,
+        a_picture: np.ndarray,
+    ) -> None:  # fmt: skip
+        stored = np.ascontiguousarray(turn(a_picture))
+        image = read_image(write_dicom(tmp_path / "film.dcm", stored, modality="DX", patient_orientation=value))
+        np.testing.assert_array_equal(displayed(image), a_picture)
+        assert np.linalg.det(image.geometry.affine_ijk_to_ras) > 0
+        # The world says the same as the codes: the patient's left column is at the same place in both.
+        left = np.argwhere(image.array == a_picture.max())[0]
+        assert image.geometry.axis_codes == image.axis_codes
+        assert len(left) == 3
+
+    @pytest.mark.parametrize("value", ["", "X\\F", "L\\R", "L", "L\\F\\P"])
+    def test_a_useless_patient_orientation_is_not_believed(
+        self, value: str, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        image = read_image(write_dicom(tmp_path / "film.dcm", a_picture, modality="CR", patient_orientation=value))
+        assert any(ORIENTATION_ASSUMED in warning for warning in image.warnings)
+        assert any(repr(value) in warning for warning in image.warnings) == bool(value)
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    def test_a_lateral_film_is_taken_as_displayed_and_says_so(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        path = write_dicom(
+            tmp_path / "film.dcm", a_picture, modality="DX", patient_orientation="A\\F", view_position="LL"
+        )
+        image = read_image(path)
+        assert image.axis_codes == FILM_CODES
+        assert image.geometry.axis_codes == ("A", "I", "L")
+        assert any("no frontal film" in warning for warning in image.warnings)
+        assert any("lateral view" in warning for warning in image.warnings)
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    def test_an_affine_in_the_file_is_kept_as_its_world(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        tags = {"image_orientation": "1\\0\\0\\0\\0\\-1", "image_position": "5\\6\\7", "pixel_spacing": "0.2\\0.3"}
+        image = read_image(write_dicom(tmp_path / "film.dcm", a_picture, modality="DX", **tags))
+        assert image.axis_codes == ("L", "I", "P")
+        np.testing.assert_allclose(image.geometry.ijk_to_ras_mm([[0, 0, 0], [1, 1, 0]]), [[-5, -6, 7], [-5.3, -6, 6.8]])
+        assert not any("oriented" in warning for warning in image.warnings)
+
+    def test_an_axial_affine_of_a_film_is_not_believed(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        tags = {"image_orientation": "1\\0\\0\\0\\1\\0", "image_position": "0\\0\\0", "modality": "CR"}
+        assumed = read_image(write_dicom(tmp_path / "one.dcm", a_picture, **tags))
+        assert ORIENTATION_ASSUMED in assumed.warnings
+        said = read_image(
+            write_dicom(tmp_path / "two.dcm", a_picture[:, ::-1].copy(), patient_orientation="R\\F", **tags)
+        )
+        assert ORIENTATION_ASSUMED not in said.warnings
+        assert said.geometry.axis_codes == ("L", "P", "S")
+        for image in (assumed, said):
+            np.testing.assert_array_equal(displayed(image), a_picture)
+
+    def test_the_spacing_of_the_patient_goes_before_that_of_the_detector(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        def read(**tags: str) -> Image:
+            return read_image(write_dicom(tmp_path / "film.dcm", a_picture, modality="DX", **tags))
+
+        both = read(imager_pixel_spacing="0.2\\0.3", pixel_spacing="0.15\\0.25")
+        np.testing.assert_allclose(both.geometry.spacing_mm[:2], (0.25, 0.15))  # between columns, between rows
+        assert both.spacing_known
+        assert not any("Imager" in warning for warning in both.warnings)
+        detector = read(imager_pixel_spacing="0.2\\0.3")
+        np.testing.assert_allclose(detector.geometry.spacing_mm[:2], (0.3, 0.2))
+        assert detector.spacing_known
+        assert any("ImagerPixelSpacing" in warning for warning in detector.warnings)
+        for unknown in (read(), read(pixel_spacing="0\\0"), read(pixel_spacing="abc")):
+            np.testing.assert_allclose(unknown.geometry.spacing_mm, 1)
+            assert not unknown.spacing_known
+            assert any("no pixel spacing" in warning for warning in unknown.warnings)
+
+    @pytest.mark.parametrize("bits", [8, 10, 16])
+    def test_monochrome1_is_inverted(
+        self, bits: int, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        pixels = a_picture if bits == 8 else a_picture.astype(np.uint16)
+        path = write_dicom(tmp_path / "film.dcm", pixels, modality="CR", photometric="MONOCHROME1", bits_stored=bits)
+        np.testing.assert_array_equal(displayed(read_image(path)), 2**bits - 1 - a_picture.astype(int))
+
+    def test_values_are_rescaled(self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray) -> None:
+        path = write_dicom(tmp_path / "f.dcm", a_picture, modality="CR", rescale_slope="2", rescale_intercept="-5")
+        np.testing.assert_array_equal(displayed(read_image(path)), 2.0 * a_picture - 5)
+
+    @pytest.mark.parametrize(
+        ("function", "low", "high"), [("LINEAR", 60.0, 99.0), ("LINEAR_EXACT", 60.0, 100.0), ("", 60.0, 99.0)]
+    )
+    def test_the_first_window_is_applied(
+        self, function: str, low: float, high: float, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        tags = {"window_center": "80\\10", "window_width": "40\\5", "window_function": function}
+        image = read_image(write_dicom(tmp_path / "film.dcm", a_picture, modality="CR", **tags))
+        np.testing.assert_allclose(displayed(image), np.clip(a_picture.astype(float), low, high))
+
+    def test_a_sigmoid_window_bends_the_grays(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        tags = {"window_center": "80", "window_width": "40", "window_function": "SIGMOID"}
+        seen = displayed(read_image(write_dicom(tmp_path / "film.dcm", a_picture, modality="CR", **tags)))
+        np.testing.assert_allclose(seen, 60 + 40 / (1 + np.exp(-4 * (a_picture.astype(float) - 80) / 40)), rtol=1e-4)
+
+    @pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+    def test_a_window_means_the_values_before_inversion(
+        self, dtype: type, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        pixels = a_picture.astype(dtype)
+        tags = {"modality": "CR", "rescale_slope": "2", "rescale_intercept": "-5"}
+        window = {"window_center": "160", "window_width": "80"}
+        plain = displayed(read_image(write_dicom(tmp_path / "a.dcm", pixels, **tags, **window))).astype(float)
+        inverted = displayed(
+            read_image(write_dicom(tmp_path / "b.dcm", pixels, photometric="MONOCHROME1", **tags, **window))
+        )
+        assert plain.max() - plain.min() == 79
+        np.testing.assert_allclose(inverted.max() - inverted, plain - plain.min())
+
+    @pytest.mark.parametrize("window", [("5000", "10"), ("80", "0"), ("80", "1"), ("-300", "20")])
+    def test_a_window_that_shows_nothing_is_not_applied(
+        self, window: tuple[str, str], tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        path = write_dicom(
+            tmp_path / "film.dcm", a_picture, modality="CR", window_center=window[0], window_width=window[1]
+        )
+        image = read_image(path)
+        assert any("leaves nothing" in warning for warning in image.warnings)
+        np.testing.assert_array_equal(displayed(image), a_picture)
+
+    def test_raw_detector_data_is_pointed_out(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        path = write_dicom(tmp_path / "f.dcm", a_picture, modality="DX", presentation_intent="FOR PROCESSING")
+        assert any("FOR PROCESSING" in warning for warning in read_image(path).warnings)
+
+    def test_a_color_ultrasound_keeps_its_colors(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        colors = np.stack([a_picture, a_picture // 2, a_picture // 3], axis=-1)
+        image = read_image(write_dicom(tmp_path / "us.dcm", colors, modality="US", window_center="9", window_width="5"))
+        assert (image.kind, image.modality) == ("film", "US")
+        np.testing.assert_array_equal(displayed(image), colors)
+
+    def test_a_film_alone_in_a_folder_is_found(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        write_dicom(tmp_path / "film.dcm", a_picture, modality="CR", patient_orientation="L\\F")
+        (tmp_path / "notes.txt").write_text("not an image")
+        assert read_image(tmp_path).kind == "film"
+
+    def test_a_film_sequence_is_refused(self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray) -> None:
+        path = write_dicom(tmp_path / "xa.dcm", np.stack([a_picture] * 3), modality="XA")
+        with pytest.raises(ImageError, match=r"3 frames in time \(XA\)"):
+            read_image(path)
+
+    def test_films_of_one_series_are_no_volume(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        for view in ("PA", "LL"):
+            write_dicom(tmp_path / f"{view}.dcm", a_picture, modality="CR", view_position=view)
+        with pytest.raises(ImageError, match=r"2 images \(CR\) that do not say where they lie"):
+            read_image(tmp_path)
+
+
+class TestDicomVolumes:
+    @staticmethod
+    def write_series(
+        folder: Path, write_dicom: WriteFile, heights: list[float], **changes: str
+    ) -> dict[float, np.ndarray]:
+        """Axial slices at the heights given, each with pixels of its own; names do not follow the order."""
+        slices = {}
+        for index, height in enumerate(heights):
+            pixels = np.full((20, 24), 100 * index, dtype=np.int16) + np.arange(24, dtype=np.int16)
+            tags = {
+                "sop_class": CT_SLICE,
+                "modality": "CT",
+                "image_orientation": "1\\0\\0\\0\\1\\0",
+                "image_position": f"-5\\-6\\{height}",
+                "pixel_spacing": "0.5\\0.75",
+                "rescale_intercept": "-1024",
+                "rescale_slope": "1",
+                **changes,
+            }
+            write_dicom(folder / f"{(7 * index) % 5}-{index}.dcm", pixels, **tags)
+            slices[height] = pixels - 1024
+        return slices
+
+    @pytest.mark.parametrize("modality", ["CT", "MR"])
+    def test_a_series_becomes_a_volume(self, modality: str, tmp_path: Path, write_dicom: WriteFile) -> None:
+        slices = self.write_series(tmp_path, write_dicom, [2.5, 0.0, 5.0, 7.5], modality=modality)
+        image = read_image(tmp_path)
+        assert (image.kind, image.modality, image.warnings) == ("volume", modality, ())
+        assert image.axis_codes == ("L", "P", "S")
+        assert image.source == str(tmp_path)
+        np.testing.assert_allclose(image.geometry.spacing_mm, (0.75, 0.5, 2.5))
+        for k, height in enumerate(sorted(slices)):
+            np.testing.assert_array_equal(image.array[:, :, k], slices[height].T)
+            np.testing.assert_allclose(image.geometry.ijk_to_ras_mm([[0, 0, k]])[0], (5, 6, height))
+
+    def test_windows_do_not_touch_a_ct(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        slices = self.write_series(tmp_path, write_dicom, [0.0, 1.0], window_center="40", window_width="50")
+        assert read_image(tmp_path).array.min() == min(values.min() for values in slices.values())
+
+    def test_a_missing_slice_is_pointed_out(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        self.write_series(tmp_path, write_dicom, [0.0, 2.0, 4.0, 8.0])
+        assert any("2.00 to 4.00 mm" in warning for warning in read_image(tmp_path).warnings)
+
+    def test_rounded_positions_are_not_pointed_out(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        self.write_series(tmp_path, write_dicom, [0.0, 0.63, 1.25, 1.88])
+        assert read_image(tmp_path).warnings == ()
+
+    def test_several_series_are_named(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        self.write_series(tmp_path, write_dicom, [0.0, 1.0], series="1.2.3", series_description="thin lung")
+        self.write_series(tmp_path, write_dicom, [9.0], series="1.2.4", series_description="scout")
+        # The second series has taken one file name of the first: one file each is left.
+        with pytest.raises(ImageError, match="2 DICOM series") as caught:
+            read_image(tmp_path)
+        assert "CT thin lung" in str(caught.value)
+        assert "CT scout" in str(caught.value)
+
+    def test_time_points_are_refused(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        self.write_series(tmp_path, write_dicom, [0.0, 1.0, 1.0])
+        with pytest.raises(ImageError, match="same place"):
+            read_image(tmp_path)
+
+    def test_slices_that_are_not_parallel_are_refused(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        self.write_series(tmp_path, write_dicom, [0.0, 1.0])
+        write_dicom(
+            tmp_path / "scout.dcm",
+            np.zeros((20, 24), dtype=np.int16),
+            modality="CT",
+            image_orientation="1\\0\\0\\0\\0\\-1",
+            image_position="0\\0\\9",
+        )
+        with pytest.raises(ImageError, match="not parallel"):
+            read_image(tmp_path)
+
+    def test_slices_of_different_size_are_refused(self, tmp_path: Path, write_dicom: WriteFile) -> None:
+        self.write_series(tmp_path, write_dicom, [0.0, 1.0])
+        write_dicom(
+            tmp_path / "other.dcm",
+            np.zeros((30, 24), dtype=np.int16),
+            modality="CT",
+            image_orientation="1\\0\\0\\0\\1\\0",
+            image_position="-5\\-6\\2",
+        )
+        with pytest.raises(ImageError, match="cannot be read"):
+            read_image(tmp_path)
+
+    @pytest.mark.parametrize("modality", ["CT", "MR"])
+    def test_one_slice_of_a_scanner_is_a_thin_volume(
+        self, modality: str, tmp_path: Path, write_dicom: WriteFile
+    ) -> None:
+        self.write_series(tmp_path, write_dicom, [3.0], modality=modality, slice_thickness="2.5")
+        image = read_image(tmp_path)
+        assert (image.kind, image.modality, image.axis_codes) == ("volume", modality, ("L", "P", "S"))
+        np.testing.assert_allclose(image.geometry.spacing_mm, (0.75, 0.5, 2.5))
+        np.testing.assert_allclose(image.geometry.origin_ras_mm, (5, 6, 3))
+
+    @pytest.mark.parametrize("thickness", ["", "0", "thin"])
+    def test_a_slice_that_does_not_say_how_it_lies(
+        self, thickness: str, tmp_path: Path, write_dicom: WriteFile
+    ) -> None:
+        path = write_dicom(tmp_path / "ct.dcm", np.zeros((20, 24), np.int16), modality="CT", slice_thickness=thickness)
+        image = read_image(path)
+        assert any("taken as axial" in warning for warning in image.warnings)
+        assert image.geometry.spacing_mm[2] == 1
+
+    def test_a_folder_without_images_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "readme.txt").write_text("nothing here")
+        with pytest.raises(ImageError, match="holds no DICOM series"):
+            read_image(tmp_path)
+
+
+class TestRefusals:
+    def test_a_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match=r"nowhere\.png: no such file"):
+            read_image(tmp_path / "nowhere.png")
+
+    def test_an_impossible_name(self) -> None:
+        with pytest.raises(ImageError, match="no such file"):
+            read_image("film\0.png")
+
+    @pytest.mark.parametrize("suffix", [".png", ".nii", ".nii.gz", ".nrrd", ".mha", ".dcm", ""])
+    def test_a_text_file(self, suffix: str, tmp_path: Path) -> None:
+        path = tmp_path / f"film{suffix}"
+        path.write_text("This is no image, whatever its name says.\n" * 20)
+        with pytest.raises(ImageError, match="not an image this software reads.*expected a DICOM"):
+            read_image(path)
+
+    def test_an_empty_file(self, tmp_path: Path) -> None:
+        (tmp_path / "film.png").touch()
+        with pytest.raises(ImageError, match="empty"):
+            read_image(tmp_path / "film.png")
+
+    @pytest.mark.parametrize("share", [0.97, 0.5, 0.1])
+    @pytest.mark.parametrize(
+        "name",
+        ["a.png", "a.jpg", "a.bmp", "a.tif", "a.nii", "a.nii.gz", "a.nrrd", "z.nrrd", "a.mha", "z.mha"],
+    )
+    def test_a_file_that_is_cut_off(self, name: str, share: float, tmp_path: Path) -> None:
+        noise = np.random.default_rng(0).integers(0, 255, (1, 200, 150), dtype=np.uint8)
+        flat = name.endswith((".png", ".jpg", ".bmp", ".tif"))
+        path = save(tmp_path / name, noise[0] if flat else noise, compressed=name.startswith("z"))
+        with pytest.raises(ImageError, match=r"damaged|cut off|cannot be read"):
+            read_image(cut(path, share))
+
+    @pytest.mark.parametrize("share", [0.97, 0.5, 0.1])
+    def test_a_dicom_file_that_is_cut_off(self, share: float, tmp_path: Path, write_dicom: WriteFile) -> None:
+        path = write_dicom(tmp_path / "film.dcm", np.ones((100, 100), np.uint16), modality="CR")
+        with pytest.raises(ImageError, match="cannot be read"):
+            read_image(cut(path, share))
+
+    @pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+    @pytest.mark.parametrize("damage", ["cut off", "gone"])
+    def test_voxels_in_a_second_file(self, suffix: str, damage: str, tmp_path: Path) -> None:
+        path = save(tmp_path / f"scan{suffix}", np.ones((5, 6, 7), np.int16))
+        (raw,) = (other for other in tmp_path.iterdir() if other != path)
+        if damage == "gone":
+            raw.unlink()
+        else:
+            cut(raw, 0.5)
+        with pytest.raises(ImageError, match=r"scan\.(mhd|nhdr)"):
+            read_image(path)
+
+    def test_a_nifti_zipped_in_pieces_or_with_a_tail_is_complete(self, tmp_path: Path, a_picture: np.ndarray) -> None:
+        plain = save(tmp_path / "film.nii", a_picture[None], direction=CORONAL_LPS).read_bytes()
+        half = len(plain) // 2
+        for data in (gzip.compress(plain[:half]) + gzip.compress(plain[half:]), gzip.compress(plain + b"\0" * 100)):
+            (tmp_path / "film.nii.gz").write_bytes(data)
+            np.testing.assert_array_equal(displayed(read_image(tmp_path / "film.nii.gz")), a_picture)
+
+    def test_a_damaged_nifti_header(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "scan.nii", np.ones((5, 6, 7), np.int16))
+        data = bytearray(path.read_bytes())
+        data[40:42] = struct.pack("<h", 99)  # 99 axes
+        path.write_bytes(bytes(data))
+        with pytest.raises(ImageError, match="damaged.*99 axes"):
+            read_image(path)
+
+    @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+    def test_a_time_series(self, suffix: str, tmp_path: Path) -> None:
+        path = save(tmp_path / f"scan{suffix}", np.zeros((2, 5, 6, 7), np.int16))
+        with pytest.raises(ImageError, match=r"4-D image \(7 x 6 x 5 x 2\).*one time point"):
+            read_image(path)
+
+    @pytest.mark.parametrize("components", [2, 3, 4, 6])
+    def test_a_vector_volume(self, components: int, tmp_path: Path) -> None:
+        path = save(tmp_path / "field.nrrd", np.zeros((4, 5, 6, components), np.float32), vector=True)
+        with pytest.raises(ImageError, match=f"{components} values in every voxel"):
+            read_image(path)
+
+    def test_complex_numbers(self, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match="complex numbers"):
+            read_image(save(tmp_path / "k-space.nrrd", np.zeros((20, 20), np.complex64)))
+
+    def test_several_pages(self, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match="3 pages"):
+            read_image(save(tmp_path / "pages.tif", np.zeros((3, 20, 20), np.uint8)))
+
+    def test_gray_with_transparency(self, tmp_path: Path, write_png: WriteFile) -> None:
+        path = write_png(tmp_path / "film.png", (20, 20), (b"\0" + b"\x10\xff" * 20) * 20, color=4)
+        with pytest.raises(ImageError, match="transparency"):
+            read_image(path)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_an_image_without_a_finite_value(self, value: float, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match="no voxel has a finite value"):
+            read_image(save(tmp_path / "scan.nrrd", np.full((5, 6, 7), value, np.float32)))
+
+    @pytest.mark.parametrize("size", [(1, 1), (15, 200), (200, 3)])
+    def test_a_picture_of_a_few_pixels(self, size: tuple[int, int], tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match=r"film\.png: the image has only"):
+            read_image(save(tmp_path / "film.png", np.zeros(size, np.uint8)))
+
+    def test_a_volume_of_one_voxel(self, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match="1 x 1 x 1 voxels"):
+            read_image(save(tmp_path / "scan.nrrd", np.zeros((1, 1, 1), np.uint8)))
+
+    def test_a_gigantic_png_before_it_is_decoded(self, tmp_path: Path, write_png: WriteFile) -> None:
+        path = write_png(tmp_path / "film.png", (20_000, 20_000), b"\0" * (20_001 * 20_000 // 100) * 100)
+        read_image(save(tmp_path / "small.png", np.eye(20, dtype=np.uint8)))  # the first import is not counted
+        start = time.perf_counter()
+        with pytest.raises(ImageError, match=r"20000 x 20000 voxels; expected at most 16,384"):
+            read_image(path)
+        assert time.perf_counter() - start < 1.0
+
+    def test_a_gigantic_volume_before_it_is_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "scan.nrrd"
+        path.write_bytes(b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2000 2000 2000\nencoding: gzip\n\n")
+        with pytest.raises(ImageError, match=r"1,000,000,000 in all"):
+            read_image(path)
+
+    def test_a_file_that_may_not_be_opened(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = save(tmp_path / "film.png", np.zeros((20, 20), np.uint8))
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "open", refuse)
+        with pytest.raises(ImageError, match="Permission denied"):
+            read_image(path)
+
+
+class TestSoundValues:
+    def test_a_few_broken_values_are_mended_and_counted(self, tmp_path: Path) -> None:
+        values = np.arange(5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)
+        values[0, 0, :2] = (np.nan, np.inf)
+        image = read_image(save(tmp_path / "scan.nrrd", values))
+        assert image.array[0, 0, 0] == image.array[1, 0, 0] == 2
+        assert np.isfinite(image.array).all()
+        assert any("0.95% of the values are not finite" in warning for warning in image.warnings)
+
+    def test_a_constant_image_is_read_with_a_warning(self, tmp_path: Path) -> None:
+        image = read_image(save(tmp_path / "film.png", np.full((20, 20), 7, np.uint8)))
+        assert any("the same value (7)" in warning for warning in image.warnings)
+
+
+def test_warnings_of_itk_come_back_after_reading(tmp_path: Path) -> None:
+    for setting in (True, False):
+        before = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(setting)
+        try:
+            read_image(save(tmp_path / "film.png", np.eye(20, dtype=np.uint8)))
+            with pytest.raises(ImageError):
+                read_image(cut(tmp_path / "film.png", 0.5))
+            assert SimpleITK.ProcessObject.GetGlobalWarningDisplay() == setting
+        finally:
+            SimpleITK.ProcessObject.SetGlobalWarningDisplay(before)
+
+
+def test_importing_the_reader_loads_no_simpleitk() -> None:
+    code = f"import sys, {io.__name__}; sys.exit('SimpleITK' in sys.modules or 'scipy' in sys.modules)"
+    root = Path(io.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+    assert VOLUME_CODES == ("R", "A", "S")

@@ -1,0 +1,64 @@
+"""A real MRML scene without a window: the package slicer-core's, or Slicer's own when the tests run inside Slicer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+# As in Slicer, the module's folder is on the path, so that its panel package is found by its own name.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TextGuidedSeg"))
+
+# Without slicer-core these files cannot even be imported, and marks are looked at only after the import.
+_NEED_SLICER = ["test_scene.py", "test_segments.py", "test_provenance.py", "test_overlay.py", "test_slice_view.py"]
+collect_ignore = [] if find_spec("slicer") else _NEED_SLICER
+
+
+@pytest.fixture(scope="session")
+def mrml_application(tmp_path_factory: pytest.TempPathFactory):
+    """Scene, application logic and module logics, wired as the application does it; inside Slicer its own."""
+    import slicer
+
+    if not hasattr(slicer, "slicer_core"):
+        return SimpleNamespace(scene=slicer.mrmlScene, logic=slicer.app.applicationLogic())
+    scene = slicer.vtkMRMLScene()
+    logic = slicer.vtkSlicerApplicationLogic()
+    logic.SetMRMLScene(scene)
+    logic.GetColorLogic().SetMRMLScene(scene)
+    logic.GetColorLogic().AddDefaultColorNodes()
+    logics = {
+        "segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
+        "volumes": slicer.vtkSlicerVolumesLogic(),
+        "terminologies": slicer.vtkSlicerTerminologiesModuleLogic(),
+    }
+    for module_logic in logics.values():
+        module_logic.SetMRMLApplicationLogic(logic)
+        module_logic.SetMRMLScene(scene)
+    # Scene bundles (.mrb) are unpacked below the cache's folder.
+    cache, data = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+    cache.SetRemoteCacheDirectory(str(tmp_path_factory.mktemp("cache")))
+    cache.SetMRMLScene(scene)
+    data.SetCacheManager(cache)
+    scene.SetCacheManager(cache)
+    scene.SetDataIOManager(data)
+    return SimpleNamespace(scene=scene, logic=logic, logics=logics, cache=cache, data=data)
+
+
+@pytest.fixture
+def scene(mrml_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """An empty scene, also as `slicer.mrmlScene`, with `slicer.modules.<name>.logic()` of the loadable modules."""
+    import slicer
+
+    if hasattr(slicer, "slicer_core"):
+        modules = {
+            name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in mrml_application.logics.items()
+        }
+        monkeypatch.setattr(slicer, "mrmlScene", mrml_application.scene, raising=False)
+        monkeypatch.setattr(slicer, "modules", SimpleNamespace(**modules), raising=False)
+    mrml_application.scene.Clear(0)
+    yield mrml_application.scene
+    mrml_application.scene.Clear(0)

@@ -1,0 +1,169 @@
+"""The pseudo-image above the slice views: where the words point, without taking the user's own layers away.
+
+Slicer 5.9 and later draw extra layers above the foreground (index 3 and up); older versions show the pseudo-image as
+foreground and give the foreground back afterwards. Extra layers are not saved with the scene: show the overlay again
+after a scene was loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .scene import putVoxels
+
+ROLE_ATTRIBUTE = "TextGuidedSeg.Role"
+ROLE = "PseudoImage"
+
+FIRST_EXTRA_LAYER = 3
+"""Layers 0, 1 and 2 are background, foreground and label map."""
+
+# The file-based maps exist only in the full application; Iron is built into every scene.
+_COLOR_NODES = ("vtkMRMLColorTableNodeFileViridis.txt", "vtkMRMLColorTableNodeIron")
+
+# Above 1, so that rounding in the views' interpolation punches no holes into the brightest part.
+_TOP = 1.01
+
+
+def makePseudoImage(values, volumeNode, phrase: str, *, node=None, lowest: float = 0.2):
+    """Create or refill the node that shows a soft map, such as the pseudo-image or the probability.
+
+    Args:
+        values: `(I, J, K)` in [0, 1], on the volume's grid.
+        volumeNode: The volume the map belongs to; grid, transform and study are taken from it.
+        phrase: What was typed; names the node.
+        node: Node of an earlier call to use again, so that the scene does not fill up; None makes a new one.
+        lowest: Values below are transparent, in [0, 1].
+
+    Returns:
+        `vtkMRMLScalarVolumeNode` named "<phrase> (text map)".
+
+    Raises:
+        ImageError: The map does not fit the volume.
+    """
+    scene = volumeNode.GetScene()
+    if node is None:
+        node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+        node.SetAttribute(ROLE_ATTRIBUTE, ROLE)
+    node.SetName(f"{' '.join(phrase.split())} (text map)")
+    putVoxels(node, values, volumeNode)
+    node.CreateDefaultDisplayNodes()
+    displayNode = node.GetDisplayNode()
+    found = [colorNodeId for colorNodeId in _COLOR_NODES if scene.GetNodeByID(colorNodeId)]
+    if found:
+        displayNode.SetAndObserveColorNodeID(found[0])
+    displayNode.AutoWindowLevelOff()
+    displayNode.SetWindowLevelMinMax(0.0, 1.0)
+    displayNode.SetInterpolate(True)
+    setLowest(node, lowest)
+    return node
+
+
+def setLowest(pseudoImageNode, lowest: float) -> None:
+    """Make everything below `lowest`, in [0, 1], transparent; touches the display only."""
+    displayNode = pseudoImageNode.GetDisplayNode()
+    displayNode.AutoThresholdOff()
+    displayNode.SetThreshold(lowest, _TOP)
+    displayNode.ApplyThresholdOn()
+
+
+@dataclass
+class _Foreground:
+    """What a slice view's foreground was before the overlay took its place (older versions of Slicer only)."""
+
+    volumeId: str | None
+    opacity: float
+
+
+class Overlay:
+    """Shows one pseudo-image at a time in any slice views, and leaves these views as they were.
+
+    The views are given as composite nodes (`vtkMRMLSliceCompositeNode`), so no window is needed:
+
+        overlay = Overlay()
+        overlay.show(pseudoImageNode, compositeNodes, opacity=0.5)
+        overlay.hide()
+    """
+
+    def __init__(self) -> None:
+        self._views: dict = {}  # composite node -> node id shown there, and the foreground to give back (or None)
+
+    @property
+    def isShown(self) -> bool:
+        """True between `show` and `hide`."""
+        return bool(self._views)
+
+    def show(self, pseudoImageNode, compositeNodes, opacity: float = 0.5) -> None:
+        """Draw the pseudo-image in each view; one shown earlier by this object is replaced in its layer.
+
+        Args:
+            pseudoImageNode: From `makePseudoImage`.
+            compositeNodes: Views to draw in.
+            opacity: 0 (invisible) to 1, of what is not transparent by `setLowest`.
+        """
+        for compositeNode in compositeNodes:
+            if hasattr(compositeNode, "SetNthLayerVolumeID"):
+                self._showAsLayer(compositeNode, pseudoImageNode.GetID(), opacity)
+            else:
+                self._showAsForeground(compositeNode, pseudoImageNode.GetID(), opacity)
+
+    def setOpacity(self, opacity: float) -> None:
+        """Change the opacity, in [0, 1], in every view the overlay is shown in."""
+        for compositeNode, (nodeId, foreground) in self._views.items():
+            if foreground is None:
+                layer = _layerOf(compositeNode, nodeId)
+                if layer is not None:
+                    compositeNode.SetNthLayerOpacity(layer, opacity)
+            elif compositeNode.GetForegroundVolumeID() == nodeId:
+                compositeNode.SetForegroundOpacity(opacity)
+
+    def hide(self) -> None:
+        """Give every view back; a layer that was changed by someone else since stays as it is now."""
+        for compositeNode, (nodeId, foreground) in self._views.items():
+            if foreground is None:
+                _removeLayer(compositeNode, nodeId)
+            elif compositeNode.GetForegroundVolumeID() == nodeId:
+                compositeNode.SetForegroundVolumeID(foreground.volumeId)
+                compositeNode.SetForegroundOpacity(foreground.opacity)
+        self._views.clear()
+
+    def forget(self) -> None:
+        """Drop all memory of views without touching them, as when the scene closes."""
+        self._views.clear()
+
+    def _showAsLayer(self, compositeNode, nodeId: str, opacity: float) -> None:
+        earlierId, _ = self._views.get(compositeNode, (nodeId, None))
+        layer = _layerOf(compositeNode, earlierId)
+        if layer is None:
+            layer = FIRST_EXTRA_LAYER + compositeNode.GetNumberOfAdditionalLayers()
+        compositeNode.SetNthLayerVolumeID(layer, nodeId)
+        compositeNode.SetNthLayerOpacity(layer, opacity)
+        self._views[compositeNode] = (nodeId, None)
+
+    def _showAsForeground(self, compositeNode, nodeId: str, opacity: float) -> None:
+        earlierId, before = self._views.get(compositeNode, (None, None))
+        current = compositeNode.GetForegroundVolumeID()
+        if before is None or current != earlierId:
+            before = _Foreground(current, compositeNode.GetForegroundOpacity())
+        compositeNode.SetForegroundVolumeID(nodeId)
+        compositeNode.SetForegroundOpacity(opacity)
+        self._views[compositeNode] = (nodeId, before)
+
+
+def _extraLayers(compositeNode) -> range:
+    return range(FIRST_EXTRA_LAYER, FIRST_EXTRA_LAYER + compositeNode.GetNumberOfAdditionalLayers())
+
+
+def _layerOf(compositeNode, nodeId: str) -> int | None:
+    layers = [layer for layer in _extraLayers(compositeNode) if compositeNode.GetNthLayerVolumeID(layer) == nodeId]
+    return layers[0] if layers else None
+
+
+def _removeLayer(compositeNode, nodeId: str) -> None:
+    layer = _layerOf(compositeNode, nodeId)
+    if layer is None:
+        return
+    above = [compositeNode.GetNthLayerOpacity(other) for other in _extraLayers(compositeNode) if other > layer]
+    compositeNode.SetNthLayerVolumeID(layer, None)
+    # Slicer moves the volumes above one layer down but leaves the opacities where they were.
+    for position, opacity in enumerate(above):
+        compositeNode.SetNthLayerOpacity(layer + position, opacity)

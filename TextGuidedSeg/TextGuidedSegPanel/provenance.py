@@ -1,0 +1,150 @@
+"""How a segment remembers where it came from: phrase, model, threshold and answer as tags of the segment.
+
+The tags travel with `.seg.nrrd` files and saved scenes. Slicer joins all tags of a segment with "|" and does not
+escape it, so every value is percent-encoded to plain ASCII first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+import vtk
+
+from TextGuidedSegLib.provenance import PREFIX
+
+# Kept as they are, so that a person can read the file's header; "|" would end the value and "%" starts an escape.
+_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{}~"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where one segment came from.
+
+    Attributes:
+        phrase: What was typed.
+        normalizedPhrase: What the text encoder saw.
+        answer: "found", "not_found", "unsure", "not_understood", "contradictory" or "negated".
+        presence: How sure the model is that the phrase's target is in the image, in [0, 1].
+        threshold: Probability from which a voxel belongs to the segment, in [0, 1].
+        model: Name of the model that answered.
+        weightsSha256: Checksum of its weights file, hexadecimal.
+        version: Version of the library.
+        device: Device the model ran on.
+        date: When, ISO 8601 with the offset from UTC.
+        warnings: Sentences that were shown with the result.
+    """
+
+    phrase: str
+    normalizedPhrase: str
+    answer: str
+    presence: float
+    threshold: float
+    model: str
+    weightsSha256: str
+    version: str
+    device: str
+    date: str
+    warnings: tuple[str, ...] = ()
+
+
+def provenanceFromTags(tags: Mapping[str, str]) -> Provenance:
+    """Read the tags that `TextGuidedSegLib.provenance.provenance_tags` makes of a result.
+
+    Args:
+        tags: Tag name to plain text, not encoded.
+
+    Returns:
+        A number that is missing or damaged is NaN, other missing values are empty.
+    """
+    values = {name.removeprefix(PREFIX): value for name, value in tags.items()}
+    return Provenance(
+        phrase=values.get("Phrase", ""),
+        normalizedPhrase=values.get("NormalizedPhrase", ""),
+        answer=values.get("Answer", ""),
+        presence=_number(values.get("Presence", "")),
+        threshold=_number(values.get("Threshold", "")),
+        model=values.get("Model", ""),
+        weightsSha256=values.get("WeightsSha256", ""),
+        version=values.get("Version", ""),
+        device=values.get("Device", ""),
+        date=values.get("Date", ""),
+        warnings=_sentences(values.get("Warnings", "")),
+    )
+
+
+def tagsOf(provenance: Provenance) -> dict[str, str]:
+    """Inverse of `provenanceFromTags`; says in addition that the segment is for research only."""
+    values = {
+        "Phrase": provenance.phrase,
+        "NormalizedPhrase": provenance.normalizedPhrase,
+        "Answer": provenance.answer,
+        "Presence": f"{provenance.presence:.4f}",
+        "Threshold": f"{provenance.threshold:g}",
+        "Model": provenance.model,
+        "WeightsSha256": provenance.weightsSha256,
+        "Version": provenance.version,
+        "Device": provenance.device,
+        "Date": provenance.date,
+        "Warnings": json.dumps(provenance.warnings, ensure_ascii=False),
+        "ResearchUseOnly": "true",
+    }
+    return {PREFIX + name: value for name, value in values.items()}
+
+
+def writeProvenance(segment, provenance: Provenance) -> None:
+    """Set the tags of a `vtkSegment`; older ones of the same names are replaced."""
+    for name, value in tagsOf(provenance).items():
+        segment.SetTag(name, encodeTag(value))
+
+
+def readProvenance(segment) -> Provenance | None:
+    """Read back what `writeProvenance` set, or what a segmentation file of the library holds.
+
+    Args:
+        segment: A `vtkSegment`.
+
+    Returns:
+        None for a segment without a phrase, which this module did not make.
+    """
+    tags = {name: _tag(segment, name) for name in _TAG_NAMES if segment.HasTag(name)}
+    return provenanceFromTags(tags) if PREFIX + "Phrase" in tags else None
+
+
+def encodeTag(text: str) -> str:
+    """Percent-encode a tag's value: plain ASCII without "|", line breaks and outer blanks."""
+    encoded = quote(text, safe=_PLAIN)
+    return re.sub(r"^ +| +$", lambda blanks: "%20" * len(blanks[0]), encoded)
+
+
+def decodeTag(value: str) -> str:
+    """Inverse of `encodeTag`."""
+    return unquote(value)
+
+
+def _tag(segment, name: str) -> str:
+    value = vtk.reference("")
+    segment.GetTag(name, value)
+    return decodeTag(str(value))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _sentences(text: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return (text,) if text else ()
+    return tuple(str(sentence) for sentence in found) if isinstance(found, list) else (text,)
+
+
+_TAG_NAMES = tuple(tagsOf(provenanceFromTags({})))

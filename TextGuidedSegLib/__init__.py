@@ -1,0 +1,96 @@
+"""Text-guided segmentation of medical images: an image and a phrase in, a segment out.
+
+    >>> from TextGuidedSegLib import Segmenter, read_image
+    >>> segmenter = Segmenter()
+    >>> segmenter.set_image(read_image("film.png"))
+    >>> result = segmenter.segment("left lower lung opacity")
+
+The names below are looked up when first used: importing this package loads no torch and changes no global setting.
+
+Reading order of the files:
+    errors, geometry, resampling, image, io     what an image is, where it lies, how it is read
+    phrase                                      what the words mean
+    config, preprocessing                       what a network was built for
+    text_encoder, pseudo_image, backbones       the parts of the network
+    network                                     the parts wired together
+    weights, inference                          stored networks, and the run from phrase to segment
+    cli                                         the same from a shell
+    phantom                                     synthetic films for tests and demonstrations
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from TextGuidedSegLib.errors import (
+        Cancelled,
+        DeviceError,
+        GeometryError,
+        ImageError,
+        PhraseError,
+        TextGuidedSegError,
+        WeightsError,
+    )
+    from TextGuidedSegLib.geometry import Geometry
+    from TextGuidedSegLib.image import Image
+    from TextGuidedSegLib.inference import Result, Segmenter
+    from TextGuidedSegLib.io import read_image
+    from TextGuidedSegLib.phrase import Phrase, parse
+    from TextGuidedSegLib.weights import find_model, list_models
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cancelled",
+    "DeviceError",
+    "Geometry",
+    "GeometryError",
+    "Image",
+    "ImageError",
+    "Phrase",
+    "PhraseError",
+    "Result",
+    "Segmenter",
+    "TextGuidedSegError",
+    "WeightsError",
+    "__version__",
+    "find_model",
+    "list_models",
+    "parse",
+    "read_image",
+]
+
+_HOME = {
+    "Cancelled": "errors",
+    "DeviceError": "errors",
+    "Geometry": "geometry",
+    "GeometryError": "errors",
+    "Image": "image",
+    "ImageError": "errors",
+    "Phrase": "phrase",
+    "PhraseError": "errors",
+    "Result": "inference",
+    "Segmenter": "inference",
+    "TextGuidedSegError": "errors",
+    "WeightsError": "errors",
+    "find_model": "weights",
+    "list_models": "weights",
+    "parse": "phrase",
+    "read_image": "io",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its file when it is first used (PEP 562)."""
+    if name not in _HOME:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

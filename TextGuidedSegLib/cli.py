@@ -1,0 +1,231 @@
+"""The `textguidedseg` command: segment, parse, models, info.
+
+Exit codes: 0 answered (all six answers are normal endings), 2 bad input (one line on stderr), 3 could not run,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from TextGuidedSegLib import __version__
+from TextGuidedSegLib.errors import Cancelled, DeviceError, TextGuidedSegError
+
+if TYPE_CHECKING:
+    from TextGuidedSegLib.image import Image
+    from TextGuidedSegLib.inference import Result
+
+EXIT_ANSWERED, EXIT_BAD_INPUT, EXIT_COULD_NOT_RUN, EXIT_INTERRUPTED = 0, 2, 3, 130
+RESEARCH_ONLY = "Research use only, not a medical device."
+_OUTPUTS = ("out", "pseudo", "probability", "overlay", "film")
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except (KeyboardInterrupt, Cancelled):
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    except DeviceError as error:
+        return _complain(str(error), EXIT_COULD_NOT_RUN)
+    except (TextGuidedSegError, ValueError) as error:
+        return _complain(str(error), EXIT_BAD_INPUT)
+    except Exception as error:  # the outer border: a fault of ours still ends in one line and an exit code
+        logger.debug("unexpected failure", exc_info=True)
+        return _complain(f"could not run: {type(error).__name__}: {error}", EXIT_COULD_NOT_RUN)
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Complains in one line, like everything else here, instead of printing its usage too."""
+
+    def error(self, message: str) -> NoReturn:
+        msg = f"{message}; see {self.prog} --help"
+        raise ValueError(msg)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _OneLineParser(
+        prog="textguidedseg", description=f"Text-guided segmentation of medical images. {RESEARCH_ONLY}"
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    segment = commands.add_parser("segment", help="segment what a phrase names on an image")
+    segment.add_argument("image", metavar="IMAGE", help="DICOM file or folder, NRRD, NIfTI, MHA, PNG, JPEG")
+    segment.add_argument("phrase", metavar="PHRASE", help='for example "left lower lung opacity"')
+    segment.add_argument("--model", default="chest-xray", help="model name or folder (default: %(default)s)")
+    segment.add_argument("--out", metavar="X.seg.nrrd", help="write the segmentation")
+    segment.add_argument("--pseudo", metavar="X.nrrd", help="write the pseudo-image: where the words point")
+    segment.add_argument("--probability", metavar="X.nrrd", help="write the probability of every voxel")
+    segment.add_argument("--overlay", metavar="X.png", help="write a picture with the result")
+    segment.add_argument("--film", metavar="X.nrrd", help="write the image itself on the grid of the other files")
+    segment.add_argument("--threshold", type=float, metavar="T", help="probability from which a voxel belongs to it")
+    segment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    segment.add_argument("--json", action="store_true", help="print a JSON summary")
+    segment.set_defaults(command=_segment)
+    parse = commands.add_parser("parse", help="show what is understood of a phrase")
+    parse.add_argument("phrase", metavar="PHRASE")
+    parse.add_argument("--json", action="store_true")
+    parse.set_defaults(command=_parse)
+    models = commands.add_parser("models", help="list the installed models with their terms")
+    models.add_argument("--json", action="store_true")
+    models.set_defaults(command=_models)
+    info = commands.add_parser("info", help="versions and devices, for a bug report; no patient data")
+    info.add_argument("--json", action="store_true")
+    info.set_defaults(command=_info)
+    return parser
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from TextGuidedSegLib.io import read_image
+    from TextGuidedSegLib.phrase import parse
+    from TextGuidedSegLib.weights import find_model, verify
+
+    # Everything cheap that can be wrong is checked before torch is loaded and before anything is written.
+    targets = _checked_outputs(options)
+    phrase = parse(options.phrase)
+    model = find_model(options.model)
+    verify(model)
+    image = read_image(options.image)
+    from TextGuidedSegLib.inference import Segmenter
+
+    segmenter = Segmenter(model, device=options.device)
+    segmenter.set_image(image)
+    result = segmenter.segment(phrase, threshold=options.threshold)
+    _write_outputs(targets, image, result, name=phrase.text.strip())
+    summary = {
+        "answer": result.answer,
+        "phrase": phrase.text,
+        "model": result.model,
+        "presence": round(result.presence, 4),
+        "warnings": list(result.warnings),
+        "voxels": result.voxels,
+        "centroid_ras_mm": result.centroid_ras_mm,
+        "seconds": round(result.seconds, 3),
+        "outputs": {name: str(path) for name, path in targets.items()},
+        "threshold": result.threshold,
+        "device": result.device,
+        "parsed": phrase.to_dict(),
+        "weights_sha256": result.weights_sha256,
+        "weights_license": model.card.license,
+        "version": __version__,
+        "notice": RESEARCH_ONLY,
+    }
+    _print(summary if options.json else _sentences(summary))
+    return EXIT_ANSWERED
+
+
+def _checked_outputs(options: argparse.Namespace) -> dict[str, Path]:
+    from TextGuidedSegLib.export import IMAGE_SUFFIXES, PICTURE_SUFFIXES, SEGMENTATION_SUFFIXES, check_output
+
+    suffixes = {"out": SEGMENTATION_SUFFIXES, "overlay": PICTURE_SUFFIXES}
+    given = {name: getattr(options, name) for name in _OUTPUTS if getattr(options, name)}
+    targets = {name: check_output(path, suffixes.get(name, IMAGE_SUFFIXES)) for name, path in given.items()}
+    if len(set(targets.values())) < len(targets):
+        message = f"two outputs name the same file: {', '.join(str(path) for path in targets.values())}"
+        raise ValueError(message)
+    if Path(options.image).resolve() in targets.values():
+        message = f"{options.image} is both the image and an output; choose another name for the output"
+        raise ValueError(message)
+    return targets
+
+
+def _write_outputs(targets: dict[str, Path], image: Image, result: Result, *, name: str) -> None:
+    from TextGuidedSegLib.export import write_image, write_segmentation
+    from TextGuidedSegLib.overlay import display_planes, write_overlay_png
+    from TextGuidedSegLib.provenance import provenance_tags
+
+    tags = provenance_tags(result)
+    if "out" in targets:
+        write_segmentation(targets["out"], result.mask, result.geometry, name=name, tags=tags)
+    if "pseudo" in targets:
+        write_image(targets["pseudo"], result.pseudo_image, result.geometry, metadata=tags)
+    if "probability" in targets:
+        write_image(targets["probability"], result.probability, result.geometry, metadata=tags)
+    if "film" in targets:
+        write_image(targets["film"], image.array, result.geometry)
+    if "overlay" in targets:
+        write_overlay_png(targets["overlay"], *display_planes(image, result.mask, result.pseudo_image))
+
+
+def _sentences(summary: dict[str, Any]) -> str:
+    lines = [f"{summary['answer'].replace('_', ' ')}: {summary['phrase']} ({summary['voxels']} voxels, "
+             f"presence {summary['presence']:.2f}, model {summary['model']})"]  # fmt: skip
+    lines += [f"note: {warning}" for warning in summary["warnings"]]
+    lines += [f"{name}: {path}" for name, path in summary["outputs"].items()]
+    return "\n".join([*lines, f"{RESEARCH_ONLY} Weights: {summary['weights_license']}."])
+
+
+def _parse(options: argparse.Namespace) -> int:
+    from TextGuidedSegLib.phrase import parse
+
+    phrase = parse(options.phrase)
+    chips = "\n".join(f"{kind}: {word}" for kind, word in phrase.chips())
+    _print(phrase.to_dict() if options.json else chips or "nothing understood")
+    return EXIT_ANSWERED
+
+
+def _models(options: argparse.Namespace) -> int:
+    from TextGuidedSegLib.weights import list_models
+
+    rows = [
+        {
+            "name": model.card.name,
+            "version": model.card.version,
+            "summary": model.card.summary,
+            "kinds": list(model.card.kinds),
+            "phrases": list(model.card.phrases),
+            "license": model.card.license,
+            "size_mb": round(model.size_bytes / 1e6, 1),
+            "folder": str(model.folder),
+        }
+        for model in list_models()
+    ]
+    text = "\n".join(f"{row['name']} {row['version']} ({row['size_mb']} MB): {row['summary']}\n"
+                     f"    license of the weights: {row['license']}" for row in rows)  # fmt: skip
+    _print({"models": rows} if options.json else f"{text}\n{RESEARCH_ONLY}")
+    return EXIT_ANSWERED
+
+
+def _info(options: argparse.Namespace) -> int:
+    import torch
+
+    from TextGuidedSegLib.weights import model_folders
+
+    packages = ("torch", "monai", "transformers", "tokenizers", "safetensors", "SimpleITK", "numpy", "scipy")
+    facts: dict[str, Any] = {
+        "textguidedseg": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: metadata.version(name) for name in packages},
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "model_folders": [str(folder) for folder in model_folders()],
+        "notice": RESEARCH_ONLY,
+    }
+    _print(facts if options.json else "\n".join(f"{key}: {value}" for key, value in facts.items()))
+    return EXIT_ANSWERED
+
+
+def _print(value: dict[str, Any] | str) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else value)
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"textguidedseg: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,146 @@
+"""Frozen configuration records that travel as JSON: one reader that names the nearest legal key."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextEncoderConfig:
+    """A compact BERT; the numbers are those of `transformers.BertConfig`.
+
+    Attributes:
+        embedding_size: Width of a token state.
+        layers: Transformer layers.
+        heads: Attention heads; divides `embedding_size`.
+        feedforward_size: Width inside a layer.
+        max_tokens: Longest token sequence. A phrase has at most 500 characters and a token at least one, so 512
+            never truncates.
+        dropout: Dropout inside the encoder while training.
+    """
+
+    embedding_size: int = 128
+    layers: int = 3
+    heads: int = 4
+    feedforward_size: int = 256
+    max_tokens: int = 512
+    dropout: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class PseudoImageConfig:
+    """The generator that paints token states into pixels.
+
+    Attributes:
+        channels: Pseudo-image channels. Channel 0 is the occupancy that is supervised and shown; the others are free.
+        width: Width of a position query.
+        layers: Cross-attention layers from positions to tokens.
+        heads: Attention heads; divides `width`.
+        frequencies: Octaves of the sine and cosine coding of a position.
+        cell_px: Image pixels (voxels) per generator cell along each axis.
+    """
+
+    channels: int = 4
+    width: int = 128
+    layers: int = 2
+    heads: int = 4
+    frequencies: int = 5
+    cell_px: int = 14
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneConfig:
+    """A MONAI network used unmodified.
+
+    Attributes:
+        name: A key of `backbones.BACKBONES`.
+        filters: Channels of each resolution level, finest first.
+        stem_stride: 2 computes the finest level at half resolution, four times cheaper; logits are interpolated back.
+        norm: MONAI's name of the normalization layer.
+    """
+
+    name: str = "dynunet"
+    filters: tuple[int, ...] = (32, 64, 128, 256, 288)
+    stem_stride: int = 2
+    norm: str = "batch"
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that is needed to build a `FusedNetwork` before its weights are loaded.
+
+    Attributes:
+        spatial_dims: 2 for films, 3 for volumes.
+        image_channels: Channels of the measured image.
+        text: Text encoder.
+        pseudo_image: Generator of the text-derived channels.
+        backbone: Segmentation network behind the fusion.
+    """
+
+    spatial_dims: int = 2
+    image_channels: int = 1
+    text: TextEncoderConfig = TextEncoderConfig()
+    pseudo_image: PseudoImageConfig = PseudoImageConfig()
+    backbone: BackboneConfig = BackboneConfig()
+
+
+def to_json_dict(record: Any) -> dict[str, Any]:
+    """The record as nested dictionaries that `json.dump` accepts; `from_json_dict` reads them back."""
+    return dataclasses.asdict(record)
+
+
+def from_json_dict(record_type: type[Record], values: Mapping[str, Any], *, where: str = "configuration") -> Record:
+    """Build a frozen record from a JSON object.
+
+    Args:
+        record_type: The dataclass to build.
+        values: Key-value pairs; keys that are left out keep their defaults.
+        where: What is being read, for the error message.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: An unknown key (the nearest legal one is named) or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(record_type)
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise ValueError(_unknown_key(key, tuple(hints), where))
+        built[key] = _convert(hints[key], value, f"{where}.{key}")
+    return record_type(**built)
+
+
+def _unknown_key(key: str, legal: tuple[str, ...], where: str) -> str:
+    nearest = difflib.get_close_matches(key, legal, n=1, cutoff=0.0)
+    return f"unknown key {key!r} in {where}; did you mean {nearest[0]!r}? Legal keys: {', '.join(legal)}"
+
+
+def _convert(expected: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(expected)
+    if origin is typing.Union or origin is types.UnionType:
+        if value is None:
+            return None
+        expected = next(option for option in typing.get_args(expected) if option is not type(None))
+        origin = typing.get_origin(expected)
+    if dataclasses.is_dataclass(expected):
+        return from_json_dict(typing.cast(Any, expected), value, where=where)
+    if origin is tuple:
+        item = typing.get_args(expected)[0]
+        return tuple(_convert(item, entry, where) for entry in value)
+    if origin is dict:
+        return dict(value)
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, expected):
+        msg = f"{where} must be {expected.__name__}, got {value!r}"
+        raise ValueError(msg)
+    return value

@@ -1,0 +1,185 @@
+"""An image: voxels, the grid they lie on in the patient's world, and the anatomical direction of each array axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.geometry import (
+    FILM_CODES,
+    VOLUME_CODES,
+    AxisCodes,
+    Geometry,
+    Reorientation,
+    coded_geometry,
+    film_axis_codes,
+    reorientation,
+)
+
+Kind = Literal["film", "volume"]
+
+FILM_MODALITIES = frozenset({"CR", "DX", "RG", "MG", "XA", "RF", "PX", "IO", "US", "ES", "OT"})
+"""DICOM modalities whose single images are flat pictures; one slice of any other (CT, MR, PT) is a thin volume."""
+
+ORIENTATION_ASSUMED = (
+    "This file does not say how the film is oriented: taken as displayed, "
+    "patient's left on the right of the image, head up."
+)
+"""The warning of every film whose orientation had to be assumed."""
+
+MIN_FILM_SIDE = 16
+"""Pixels on each long side below which no film shows anything (thumbnails start at 64)."""
+
+_CHANNEL_COUNTS = (1, 3, 4)
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Voxels with their place in the patient; the array stays as scanned, in its own axis order.
+
+    Attributes:
+        array: `(I, J, K)` or `(I, J, K, C)` with C in 1, 3, 4; integer or float, as scanned.
+        geometry: Grid of the array in the world, where results are written.
+        axis_codes: Anatomical direction each array axis runs to. Films follow `film_axis_codes` or DICOM's
+            PatientOrientation, so it may differ from `geometry.axis_codes`.
+        kind: "film" has exactly one axis of size 1, which runs to A or P; "volume" is everything else.
+        modality: DICOM modality such as "CR" or "MR"; None when the file does not say.
+        spacing_known: False if no true spacing was given: millimeters are then pixels.
+        warnings: Sentences the user must see with every result.
+        source: Where the image came from, for messages and reports.
+
+    Raises:
+        ImageError: The array does not fit the grid, is not numeric, or is too small to be an image.
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry
+    axis_codes: AxisCodes
+    kind: Kind
+    modality: str | None = None
+    spacing_known: bool = True
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _check_array(self.array, self.geometry, self.source)
+        if self.kind not in ("film", "volume"):
+            msg = f"{self._name}: kind must be 'film' or 'volume', got {self.kind!r}"
+            raise ImageError(msg)
+        if self.kind == "film":
+            self._check_film()
+        reorientation(self.axis_codes, VOLUME_CODES)  # refuses codes that name an axis twice
+
+    @property
+    def channels(self) -> int:
+        """Number of channels; 1 for an array without a channel axis."""
+        return int(self.array.shape[3]) if self.array.ndim == 4 else 1
+
+    def canonical(self) -> tuple[NDArray[Any], Reorientation]:
+        """The array in the canonical frame of its kind, and the exact step there.
+
+        Returns:
+            Array with axes running to `FILM_CODES` (the last of size 1) or `VOLUME_CODES`, channels last, and the
+            `Reorientation` whose `undo` brings any result on that grid back to this image's axes.
+        """
+        step = reorientation(self.axis_codes, FILM_CODES if self.kind == "film" else VOLUME_CODES)
+        return step.apply(self.array), step
+
+    @classmethod
+    def from_array(
+        cls, array: ArrayLike, affine_ijk_to_ras: ArrayLike | None = None, modality: str | None = None
+    ) -> Image:
+        """Image from an array in memory.
+
+        Args:
+            array: Without an affine a film as displayed, `(rows, columns)` or `(rows, columns, 3)`: patient's left on
+                the right, head up. With an affine `(I, J, K)` or `(I, J, K, C)`.
+            affine_ijk_to_ras: `(4, 4)`, voxel-center indices to RAS mm.
+            modality: DICOM modality, if known.
+
+        Raises:
+            ImageError: The array has no such shape or is unfit as an image.
+            GeometryError: The affine is not finite and invertible.
+        """
+        values = np.asarray(array)
+        if affine_ijk_to_ras is None:
+            return _displayed_film(values, modality)
+        if values.ndim not in (3, 4):
+            msg = f"with an affine the array must be (I, J, K) or (I, J, K, C), got the shape {values.shape}"
+            raise ImageError(msg)
+        geometry = Geometry(values.shape[:3], np.asarray(affine_ijk_to_ras, dtype=np.float64))
+        if image_kind(geometry.shape, modality) == "volume":
+            return cls(values, geometry, geometry.axis_codes, "volume", modality)
+        codes, assumed = film_axis_codes(geometry)
+        return cls(values, geometry, codes, "film", modality, warnings=(ORIENTATION_ASSUMED,) if assumed else ())
+
+    @property
+    def _name(self) -> str:
+        return self.source or "image"
+
+    def _check_film(self) -> None:
+        shape = self.geometry.shape
+        _, short, long = sorted(shape)
+        if short < MIN_FILM_SIDE:
+            msg = (
+                f"{self._name}: the image has only {long} x {short} pixels; "
+                f"a film needs at least {MIN_FILM_SIDE} x {MIN_FILM_SIDE}"
+            )
+            raise ImageError(msg)
+        if shape.count(1) != 1 or self.axis_codes[shape.index(1)] not in ("A", "P"):
+            msg = (
+                f"{self._name}: a film has exactly one axis of size 1 and it runs to A or P, "
+                f"got the shape {shape} with axes running to {self.axis_codes}"
+            )
+            raise ImageError(msg)
+
+
+def image_kind(shape: tuple[int, ...], modality: str | None) -> Kind:
+    """Decide whether a grid is a film or a volume.
+
+    Args:
+        shape: `(I, J, K)` voxels.
+        modality: DICOM modality, or None when the file does not say.
+
+    Returns:
+        "film" for one slice of a projecting modality or of an unknown one. One slice of a CT or MR is a volume.
+    """
+    flat = shape.count(1) == 1 and (modality is None or modality in FILM_MODALITIES)
+    return "film" if flat else "volume"
+
+
+def _check_array(array: NDArray[Any], geometry: Geometry, source: str) -> None:
+    name = source or "image"
+    if array.shape[:3] != geometry.shape or array.ndim not in (3, 4):
+        msg = f"{name}: the array has the shape {array.shape}, its grid needs {geometry.shape} (channels last)"
+        raise ImageError(msg)
+    if array.dtype.kind not in "uif":
+        msg = f"{name}: an image holds integers or floats, got {array.dtype}; convert it first"
+        raise ImageError(msg)
+    if array.ndim == 4 and array.shape[3] not in _CHANNEL_COUNTS:
+        msg = f"{name}: an image has 1, 3 or 4 channels, got {array.shape[3]}; save the one to segment on its own"
+        raise ImageError(msg)
+    if sorted(geometry.shape)[1] < 2:
+        msg = (
+            f"{name}: the image has only {' x '.join(map(str, geometry.shape))} voxels; expected a picture or a volume"
+        )
+        raise ImageError(msg)
+
+
+def _displayed_film(values: NDArray[Any], modality: str | None) -> Image:
+    if not (values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (3, 4))):
+        msg = (
+            f"an array of shape {values.shape} needs affine_ijk_to_ras; "
+            "without one only a film (rows, columns) or (rows, columns, 3) is understood"
+        )
+        raise ImageError(msg)
+    if min(values.shape) < 1:
+        msg = f"the array is empty, shape {values.shape}; expected rows x columns"
+        raise ImageError(msg)
+    array = values.swapaxes(0, 1)[:, :, None]
+    geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES)
+    return Image(array, geometry, FILM_CODES, "film", modality, spacing_known=False, warnings=(ORIENTATION_ASSUMED,))

@@ -1,0 +1,244 @@
+"""The weights store: which models there are, where they lie, and whether their files are the ones that were published.
+
+A model is a folder with `card.json`, `weights.safetensors`, `tokenizer.json` and `LICENSE.txt`. Models come with the
+package; more are looked for in `$TEXTGUIDEDSEG_HOME/models`. Nothing here touches a network, and torch is imported only
+by `load_network`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from TextGuidedSegLib.config import NetworkConfig, from_json_dict, to_json_dict
+from TextGuidedSegLib.errors import WeightsError
+from TextGuidedSegLib.preprocessing import PreprocessingConfig
+
+if TYPE_CHECKING:
+    from TextGuidedSegLib.network import FusedNetwork
+    from TextGuidedSegLib.text_encoder import PhraseTokenizer
+
+HOME_VARIABLE = "TEXTGUIDEDSEG_HOME"
+CARD_FILE, WEIGHTS_FILE, TOKENIZER_FILE, LICENSE_FILE = (
+    "card.json",
+    "weights.safetensors",
+    "tokenizer.json",
+    "LICENSE.txt",
+)
+_PACKAGED = Path(__file__).parent / "data" / "models"
+
+
+@dataclasses.dataclass(frozen=True)
+class DecisionConfig:
+    """How probabilities become an answer; every number was fixed on the development split.
+
+    Attributes:
+        threshold: Probability from which a voxel belongs to the segment.
+        not_found_below: Presence under which the answer is *not found*.
+        found_above: Presence from which the answer is *found*; in between it is *unsure*.
+        pseudo_threshold: Threshold of the pseudo-image where it is scored or drawn as a mask.
+        mirror_average: Average with the mirrored film and swapped side words, which makes left and right exactly equal.
+    """
+
+    threshold: float = 0.5
+    not_found_below: float = 0.4
+    found_above: float = 0.6
+    pseudo_threshold: float = 0.3
+    mirror_average: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What a model is, what it expects and under which terms.
+
+    Attributes:
+        name: Name to ask for it by.
+        version: Version of the weights.
+        summary: One sentence for people.
+        kinds: Image kinds it reads: `film`, `volume`.
+        modalities: DICOM modalities it reads; an image that does not say its modality is accepted.
+        image_channels: 1 for grey, 3 for color.
+        phrases: Examples of what it was trained to find.
+        network: Network configuration.
+        preprocessing: Preprocessing of the image.
+        decision: Thresholds.
+        sha256: Hash of each file.
+        license: Short name of the license of the weights; the text is in `LICENSE.txt`.
+        research_only: Not a medical device.
+        training_data: Data sets and their terms.
+        figures: Measured figures with the commands that give them.
+        limits: What it does not do.
+    """
+
+    name: str
+    version: str
+    summary: str
+    kinds: tuple[str, ...]
+    modalities: tuple[str, ...]
+    image_channels: int
+    phrases: tuple[str, ...]
+    network: NetworkConfig
+    preprocessing: PreprocessingConfig
+    decision: DecisionConfig
+    sha256: dict[str, str]
+    license: str
+    research_only: bool = True
+    training_data: tuple[str, ...] = ()
+    figures: dict[str, Any] = dataclasses.field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model on disk whose card was read; its other files are verified when they are loaded.
+
+    Attributes:
+        folder: Where its files lie.
+        card: What its card says.
+    """
+
+    folder: Path
+    card: ModelCard
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of its weights file."""
+        return (self.folder / WEIGHTS_FILE).stat().st_size
+
+    @property
+    def license_text(self) -> str:
+        """The license of the weights."""
+        return (self.folder / LICENSE_FILE).read_text(encoding="utf-8")
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Folders in which models are looked for, first match wins."""
+    home = os.environ.get(HOME_VARIABLE)
+    return (Path(home) / "models", _PACKAGED) if home else (_PACKAGED,)
+
+
+def list_models() -> tuple[Model, ...]:
+    """Every installed model, ordered by name.
+
+    Raises:
+        WeightsError: A model folder has an unreadable card.
+    """
+    found: dict[str, Model] = {}
+    for parent in reversed(model_folders()):
+        for card in sorted(parent.glob(f"*/{CARD_FILE}")):
+            model = read_model(card.parent)
+            found[model.card.name] = model
+    return tuple(found[name] for name in sorted(found))
+
+
+def find_model(name_or_path: str | Path) -> Model:
+    """A model by name, by folder, or by its weights file.
+
+    Raises:
+        WeightsError: Nothing there; the installed names are listed and the nearest one is suggested.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".safetensors" and path.is_file():
+        return read_model(path.parent)
+    if (path / CARD_FILE).is_file():
+        return read_model(path)
+    models = {model.card.name: model for model in list_models()}
+    if str(name_or_path) in models:
+        return models[str(name_or_path)]
+    nearest = difflib.get_close_matches(str(name_or_path), models, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    msg = (
+        f"there is no model {str(name_or_path)!r}{hint} Installed models: {', '.join(models) or 'none'} "
+        f"(looked in {', '.join(str(folder) for folder in model_folders())})"
+    )
+    raise WeightsError(msg)
+
+
+def read_model(folder: Path) -> Model:
+    """Read the card in a model folder.
+
+    Raises:
+        WeightsError: The card is missing, not JSON, or not a model card.
+    """
+    path = folder / CARD_FILE
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Model(folder, from_json_dict(ModelCard, values, where=str(path)))
+    except (OSError, ValueError, TypeError) as error:
+        msg = f"{path} is not a readable model card: {error}; install the model again"
+        raise WeightsError(msg) from error
+
+
+def verify(model: Model) -> None:
+    """Compare the hash of every file with the card.
+
+    Raises:
+        WeightsError: A file is missing or differs.
+    """
+    for file in (WEIGHTS_FILE, TOKENIZER_FILE):
+        path = model.folder / file
+        if not path.is_file():
+            msg = f"model {model.card.name!r} lacks {path}; install the model again"
+            raise WeightsError(msg)
+        expected, found = model.card.sha256.get(file), file_sha256(path)
+        if found != expected:
+            msg = (
+                f"{path} has the SHA-256 {found[:12]}..., its card says {str(expected)[:12]}...: the file was changed "
+                "or cut off; install the model again"
+            )
+            raise WeightsError(msg)
+
+
+def load_network(model: Model, device: str = "cpu") -> tuple[FusedNetwork, PhraseTokenizer]:
+    """Verify and load a model for inference.
+
+    Args:
+        model: From `find_model`.
+        device: A torch device name.
+
+    Returns:
+        The network in float32 and evaluation mode, and its tokenizer.
+
+    Raises:
+        WeightsError: A file is missing, was changed, or does not fit the network of the card.
+    """
+    from safetensors.torch import load_file
+
+    from TextGuidedSegLib.network import FusedNetwork
+    from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
+
+    verify(model)
+    config = model.card.network
+    tokenizer = PhraseTokenizer.from_file(model.folder / TOKENIZER_FILE, config.text.max_tokens)
+    network = FusedNetwork(config, TextEncoder.compact(config.text, tokenizer.vocabulary_size))
+    state = load_file(model.folder / WEIGHTS_FILE)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        msg = f"{model.folder / WEIGHTS_FILE} does not fit the network of its card: {str(error).splitlines()[0]}"
+        raise WeightsError(msg) from error
+    return network.float().eval().to(device), tokenizer
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write `card.json` atomically."""
+    partial = folder / f"{CARD_FILE}.partial"
+    partial.write_text(json.dumps(to_json_dict(card), indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / CARD_FILE)
+
+
+def hashes(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of the files of a model that a card vouches for."""
+    return {file: file_sha256(folder / file) for file in (WEIGHTS_FILE, TOKENIZER_FILE)}
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,172 @@
+"""Augmentation that keeps image and words consistent: random choice and deterministic action are two functions.
+
+Three kinds of geometric change, with three different meanings for the words:
+
+* **co-warp**: image, pseudo-image and mask move together (the published early fusion); the words stay as they are.
+* **pose**: image and mask move, the pseudo-image does not: a patient who stands differently. The words stay true (a
+  film turned by 15 degrees still has its left lung), and the network learns to follow the anatomy, not the pixels.
+* **mirror**: image and mask are mirrored and the side words swapped; the pseudo-image follows from the new words.
+
+A mirror changes the anatomy, unlike a reorientation, which changes array and affine (`TextGuidedSegLib.geometry`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """Ranges; probabilities in [0, 1], angles in degrees, shifts in fractions of the image.
+
+    Attributes:
+        mirror: Probability that image and words are mirrored.
+        cowarp: Probability of a common warp of image, pseudo-image and mask.
+        cowarp_flip: Probability that such a warp contains a flip.
+        cowarp_degrees: Largest rotation of it.
+        cowarp_shift: Largest shift of it.
+        cowarp_zoom: Largest enlargement; the largest reduction is its inverse.
+        pose: Probability of a change of pose of the image alone.
+        pose_degrees: Largest rotation of it.
+        pose_shift: Largest shift of it.
+        pose_zoom: Largest enlargement of each axis.
+        photometric: Probability of a change of contrast, brightness, gamma, blur and noise.
+    """
+
+    mirror: float = 0.5
+    cowarp: float = 0.4
+    cowarp_flip: float = 0.5
+    cowarp_degrees: float = 30.0
+    cowarp_shift: float = 0.12
+    cowarp_zoom: float = 1.3
+    pose: float = 0.6
+    pose_degrees: float = 20.0
+    pose_shift: float = 0.18
+    pose_zoom: float = 1.25
+    photometric: float = 0.7
+
+
+@dataclasses.dataclass(frozen=True)
+class WarpParams:
+    """One batch's geometric changes.
+
+    Attributes:
+        mirrored: `(B,)` bool; the loader swaps the side words of these samples.
+        pose: `(B, 2, 3)` affine of the output position to the input position of image and mask.
+        cowarp: `(B, 2, 3)` the same for image, pseudo-image and mask together.
+    """
+
+    mirrored: Tensor
+    pose: Tensor
+    cowarp: Tensor
+
+
+def sample_warps(batch: int, config: AugmentationConfig, generator: torch.Generator) -> WarpParams:
+    """Draw the geometric changes of a batch; equal generator states draw equal changes."""
+    mirrored = torch.rand(batch, generator=generator) < config.mirror
+    pose = _random_affine(
+        batch, generator, probability=config.pose, degrees=config.pose_degrees, shift=config.pose_shift,
+        zoom=config.pose_zoom, flip=0.0,
+    )  # fmt: skip
+    cowarp = _random_affine(
+        batch, generator, probability=config.cowarp, degrees=config.cowarp_degrees, shift=config.cowarp_shift,
+        zoom=config.cowarp_zoom, flip=config.cowarp_flip,
+    )  # fmt: skip
+    return WarpParams(mirrored, pose, cowarp)
+
+
+def _random_affine(
+    batch: int,
+    generator: torch.Generator,
+    *,
+    probability: float,
+    degrees: float,
+    shift: float,
+    zoom: float,
+    flip: float,
+) -> Tensor:
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(batch, generator=generator)
+
+    angle = uniform(-degrees, degrees) * math.pi / 180
+    log_zoom = math.log(zoom)
+    # x: last array axis, y: first one, as grid_sample orders them; the aspect ratio changes by up to half the zoom.
+    scale_x = uniform(-log_zoom, log_zoom)
+    scale_y = (scale_x + uniform(-log_zoom, log_zoom) / 2).exp()
+    scale_x = scale_x.exp()
+    sign_y = 1 - 2 * (torch.rand(batch, generator=generator) < flip).float()
+    shift_x, shift_y = uniform(-2 * shift, 2 * shift), uniform(-2 * shift, 2 * shift)
+    cos, sin = angle.cos(), angle.sin()
+    affine = torch.stack(
+        [
+            torch.stack([cos / scale_x, -sin / scale_x, shift_x], dim=1),
+            torch.stack([sign_y * sin / scale_y, sign_y * cos / scale_y, shift_y], dim=1),
+        ],
+        dim=1,
+    )
+    active = torch.rand(batch, generator=generator) < probability
+    identity = torch.eye(2, 3).expand(batch, 2, 3)
+    return torch.where(active[:, None, None], affine, identity)
+
+
+def mirror(array: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror the chosen samples left to right: axis I of `(B, C, I, J)` in the canonical film frame."""
+    return torch.where(mirrored[:, None, None, None], array.flip(2), array)
+
+
+def warp_grid(affine: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Sampling grid `(B, I, J, 2)` for `grid_sample`, of an affine in units of half image widths."""
+    return functional.affine_grid(affine, [affine.shape[0], 1, *shape], align_corners=False)
+
+
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """`(B, 2, 3)` affine that looks up `outer` first and `inner` at the place found: inner(outer(x))."""
+    linear = inner[:, :, :2] @ outer[:, :, :2]
+    offset = inner[:, :, :2] @ outer[:, :, 2:] + inner[:, :, 2:]
+    return torch.cat([linear, offset], dim=2)
+
+
+def apply_warps(image: Tensor, mask: Tensor, params: WarpParams) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Apply one batch's changes.
+
+    Args:
+        image: `(B, C, I, J)` float32, normalized.
+        mask: `(B, 1, I, J)` float32 in {0, 1}.
+        params: What `sample_warps` drew.
+
+    Returns:
+        Warped image; warped mask (bilinear, in [0, 1]); the mirrored but otherwise unwarped mask, which is what the
+        pseudo-image should predict; the co-warp's grid for the pseudo-image.
+    """
+    shape = (image.shape[2], image.shape[3])
+    image, mask = mirror(image, params.mirrored), mirror(mask, params.mirrored)
+    # The patient poses first and the film is warped after: image(pose(cowarp(x))), pseudo-image(cowarp(x)).
+    grid = warp_grid(compose(params.cowarp, params.pose), shape)
+    # Outside the film is black, as on a film that was moved: the lowest grey value, not the mean.
+    floor = image.amin(dim=(2, 3), keepdim=True)
+    warped = functional.grid_sample(image - floor, grid, align_corners=False) + floor
+    warped_mask = functional.grid_sample(mask, grid, align_corners=False)
+    return warped, warped_mask, mask, warp_grid(params.cowarp, shape)
+
+
+def photometric(image: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
+    """Change contrast, brightness, gamma, blur and noise of the measured channels; never of the pseudo-image."""
+    batch = image.shape[0]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(batch, generator=generator))[:, None, None, None]
+
+    active = torch.rand(batch, generator=generator)[:, None, None, None] < config.photometric
+    low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
+    unit = (image - low) / (high - low).clamp_min(1e-6)
+    changed = unit.clamp(0, 1) ** uniform(-0.5, 0.5).exp() * (high - low) + low
+    changed = changed * uniform(0.75, 1.3) + uniform(-0.3, 0.3)
+    blurred = functional.avg_pool2d(changed, 3, stride=1, padding=1, count_include_pad=False)
+    changed = torch.where(uniform(0, 1) < 0.2, blurred, changed)
+    noise = torch.randn(image.shape, generator=generator) * uniform(0.0, 0.15) * (uniform(0, 1) < 0.4)
+    return torch.where(active, changed + noise, image)

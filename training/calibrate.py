@@ -1,0 +1,134 @@
+"""Fix every threshold of a model on the development split, and write them into its card.
+
+python -m training.calibrate --weights TextGuidedSegLib/data/models/chest-xray \\
+    --data ../shared/data/chest_infection/index.csv --split dev
+
+Segmentation and pseudo-image thresholds maximize the mean of per-image and micro Dice. Presence is compared between the
+captions (something is there) and, on one-sided films, the captions with swapped sides (nothing is there): same films,
+same hospital.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from TextGuidedSegLib.phrase import parse, swap_sides
+
+from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.inference import Segmenter
+from TextGuidedSegLib.io import read_image
+from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
+from training.datasets.films import load_mask
+from training.datasets.index import Row, read_index
+from training.metrics import overlap, pooled
+
+logger = logging.getLogger(__name__)
+
+THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
+# Share of captions that may fall under the limit of *not found*, and of empty sides that may pass the one of *found*.
+_MISSED, _FALSE = 0.01, 0.03
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """What the segmenter says on the development films.
+
+    Attributes:
+        probability: One float16 map a film.
+        pseudo_image: One float16 map a film.
+        truth: One mask a film.
+        present: Presence score of each caption.
+        empty: Presence score of each swapped one-sided caption.
+    """
+
+    probability: list[np.ndarray]
+    pseudo_image: list[np.ndarray]
+    truth: list[np.ndarray]
+    present: list[float]
+    empty: list[float]
+
+
+def measure(segmenter: Segmenter, rows: Sequence[Row]) -> Measured:
+    """Run every caption, and on one-sided films the swapped one."""
+    measured = Measured([], [], [], [], [])
+    for row in rows:
+        image, text = read_image(row.image), row.columns["text"]
+        segmenter.set_image(image)
+        result = segmenter.segment(text)
+        measured.probability.append(result.probability.astype(np.float16))
+        measured.pseudo_image.append(result.pseudo_image.astype(np.float16))
+        measured.truth.append(load_mask(row.mask, image))
+        measured.present.append(result.presence)
+        if parse(text).side in ("left", "right") and not row.columns["flag"]:
+            measured.empty.append(segmenter.segment(swap_sides(text)).presence)
+    return measured
+
+
+def best_threshold(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
+    """The threshold with the highest mean of per-image and micro Dice."""
+
+    def score(threshold: float) -> float:
+        overlaps = [overlap(each >= threshold, true) for each, true in zip(maps, truth, strict=True)]
+        return float(np.mean([each.dice for each in overlaps])) + pooled(overlaps).dice
+
+    return max(THRESHOLDS, key=score)
+
+
+def presence_limits(present: Sequence[float], empty: Sequence[float]) -> tuple[float, float]:
+    """Limits of *not found* and *found*.
+
+    Args:
+        present: Scores where something is there.
+        empty: Scores where nothing is there.
+
+    Returns:
+        The lower limit, under which at most 1 % of `present` lies, and the upper one, over which at most 3 % of `empty`
+        lies; one number for both, in the middle, when these two do not leave a gap.
+    """
+    low, high = float(np.quantile(present, _MISSED)), float(np.quantile(empty, 1 - _FALSE))
+    if low >= high:
+        low = high = (low + high) / 2
+    return round(low, 3), round(high, 3)
+
+
+def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
+    """Measure, choose, and rewrite the card of the model."""
+    model = find_model(weights)
+    measured = measure(Segmenter(model), [row for row in read_index(data) if row.columns["split"] == split])
+    low, high = presence_limits(measured.present, measured.empty)
+    decision = dataclasses.replace(
+        model.card.decision,
+        threshold=best_threshold(measured.probability, measured.truth),
+        pseudo_threshold=best_threshold(measured.pseudo_image, measured.truth),
+        not_found_below=low,
+        found_above=high,
+    )
+    write_card(model.folder, dataclasses.replace(model.card, decision=decision))
+    return decision
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 2 for bad input."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--split", required=True)
+    options = parser.parse_args(arguments)
+    try:
+        decision = calibrate(options.weights, options.data, options.split)
+    except (TextGuidedSegError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    logger.info("%s", decision)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

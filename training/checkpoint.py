@@ -1,0 +1,53 @@
+"""Save, resume and export a run; a kill between two instructions leaves the previous checkpoint whole."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class ExponentialMovingAverage:
+    """Averaged weights, which generalize better than the last ones; buffers are copied.
+
+    Args:
+        network: The network whose weights are averaged.
+        decay: Weight of the past in each step; smaller at the start, when the past is random.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards the network's present weights; `step` counts from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        averaged = [parameter for parameter in self.network.parameters() if parameter.is_floating_point()]
+        present = [parameter.detach() for parameter in network.parameters() if parameter.is_floating_point()]
+        torch._foreach_lerp_(averaged, present, 1 - decay)
+        for buffer, source in zip(self.network.buffers(), network.buffers(), strict=True):
+            buffer.copy_(source)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values atomically."""
+    temporary = path.with_suffix(".partial")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote; only tensors and plain values are accepted, never code."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors as float16, contiguous, for shipping: half the size."""
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
+    }

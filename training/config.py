@@ -1,0 +1,130 @@
+"""The configuration of a run: frozen, JSON in and out, `--name value` on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from TextGuidedSegLib.config import NetworkConfig, from_json_dict, to_json_dict
+from TextGuidedSegLib.preprocessing import PreprocessingConfig
+from training.augment import AugmentationConfig
+from training.losses import LossConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which films, and how often each set is drawn from.
+
+    Attributes:
+        chest_infection: Index of the lesion films.
+        chest_structures: Index of the films with lungs drawn.
+        infection_share: Probability that a sample is a lesion film.
+        structures_share: Probability that it shows drawn lungs; the rest are phantoms.
+        phantoms: Number of phantoms.
+    """
+
+    chest_infection: str = "../shared/data/chest_infection/index.csv"
+    chest_structures: str = "../shared/data/chest_structures/index.csv"
+    infection_share: float = 0.68
+    structures_share: float = 0.24
+    phantoms: int = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One run.
+
+    Attributes:
+        name: Model name; also the run folder's name.
+        steps: Optimizer steps.
+        coarse_steps: Steps at the start that see films at `coarse_size`; the network reads any size.
+        coarse_size: Pixels of a film's side in those steps.
+        batch_size: Samples a step.
+        learning_rate: Peak of AdamW's rate after a linear warm-up; falls to zero as a half cosine.
+        weight_decay: AdamW's.
+        warmup_steps: Length of the warm-up.
+        gradient_clip: Largest norm of the gradient.
+        ema_decay: Decay per step of the averaged weights that are evaluated and shipped.
+        vocabulary_size: Subwords of the text encoder.
+        seed: Seed of everything.
+        checkpoint_minutes: Wall-clock minutes between checkpoints.
+        device: auto, cpu or cuda.
+        network: Network.
+        preprocessing: Preprocessing, stored with the weights.
+        augmentation: Augmentation.
+        loss: Loss.
+        data: Data.
+    """
+
+    name: str = "chest-xray"
+    steps: int = 20000
+    coarse_steps: int = 0
+    coarse_size: int = 128
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 500
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.999
+    vocabulary_size: int = 1000
+    seed: int = 0
+    checkpoint_minutes: float = 5.0
+    device: str = "auto"
+    network: NetworkConfig = NetworkConfig()
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    loss: LossConfig = LossConfig()
+    data: DataConfig = DataConfig()
+
+
+def parse_command_line(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse.Namespace]:
+    """Read `--config FILE [--NAME VALUE ...]`; nested names take a dot: `--data.phantoms 50`.
+
+    Returns:
+        The configuration, and the options that belong to the command and not to the run (`runs`).
+
+    Raises:
+        ValueError: An unknown name or a value of the wrong type.
+    """
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument("--config", type=Path, help="JSON file; keys left out keep their defaults")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: %(default)s)")
+    options, overrides = parser.parse_known_args(arguments)
+    values = json.loads(options.config.read_text(encoding="utf-8")) if options.config else {}
+    for name, value in _pairs(overrides):
+        _set_nested(values, name.split("."), value)
+    return from_json_dict(TrainConfig, values, where=str(options.config or "command line")), options
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read what `save_config` wrote."""
+    return from_json_dict(TrainConfig, json.loads(path.read_text(encoding="utf-8")), where=str(path))
+
+
+def save_config(config: TrainConfig, path: Path) -> None:
+    """Write a run's configuration as JSON."""
+    path.write_text(json.dumps(to_json_dict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def _pairs(overrides: Sequence[str]) -> list[tuple[str, Any]]:
+    if len(overrides) % 2 or any(not name.startswith("--") for name in overrides[::2]):
+        msg = f"overrides must come as --NAME VALUE pairs, got {' '.join(overrides)!r}"
+        raise ValueError(msg)
+    return [(name[2:], _literal(value)) for name, value in zip(overrides[::2], overrides[1::2], strict=True)]
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _set_nested(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for key in path[:-1]:
+        values = values.setdefault(key, {})
+    values[path[-1]] = value
