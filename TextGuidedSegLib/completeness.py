@@ -1,7 +1,7 @@
 """Is a file all there? ITK's readers for NIfTI, MetaImage, JPEG and BMP fill a cut-off image with whatever is at hand.
 
-Each check reads as little as it can: sizes from the header against the length of the file. NRRD, PNG and DICOM readers
-notice a cut-off file themselves; TIFF's does too, but writes about it to the terminal.
+Each check reads as little as it can: sizes from the header against the length of the file. The readers of NRRD and
+DICOM notice a cut-off file themselves; those of PNG and TIFF do too, but write about it to the terminal.
 """
 
 from __future__ import annotations
@@ -148,6 +148,19 @@ def _jpeg_segments(data: _Bytes) -> Iterator[tuple[int, bytes]]:
         at += 2 + length
 
 
+def _png(path: Path) -> bool:
+    length = path.stat().st_size
+    with path.open("rb") as file:
+        at = 8
+        while at + 12 <= length:  # a chunk is its length, its kind, its data and a checksum
+            file.seek(at)
+            size, kind = struct.unpack(">I4s", file.read(8))
+            at += 12 + size
+            if kind == b"IEND":
+                return bool(at <= length)
+    return False
+
+
 def _bmp(path: Path) -> bool:
     with path.open("rb") as file:
         _, length = struct.unpack("<2sI", file.read(6))
@@ -183,6 +196,7 @@ def _tiff_tags(data: _Bytes) -> dict[int, list[int]]:
 _CHECKS: dict[FileFormat, Callable[[Path], bool]] = {
     "nifti": _nifti,
     "meta": _meta,
+    "png": _png,
     "jpeg": _jpeg,
     "bmp": _bmp,
     "tiff": _tiff,

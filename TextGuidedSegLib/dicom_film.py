@@ -75,16 +75,22 @@ def film_from_dicom(array: NDArray[Any], geometry: Geometry, tags: Mapping[str, 
         ImageError: The image is too small for a film.
     """
     spacing = _pixel_spacing(tags)
-    codes, orientation_warning = _axis_codes(tags)
-    if tags.get(IMAGE_ORIENTATION):
+    said, orientation_warning = _axis_codes(tags)
+    has_affine = bool(tags.get(IMAGE_ORIENTATION))
+    if has_affine:
         affine = geometry.affine_ijk_to_ras.copy()
         affine[:3, :3] *= np.asarray(spacing.size_mm) / geometry.spacing_mm
         grid = Geometry(geometry.shape, affine)
     else:
-        grid = coded_geometry(geometry.shape, codes or FILM_CODES, spacing.size_mm)
-    if codes is None or axis_of(codes[2]) != 1:
+        grid = coded_geometry(geometry.shape, said or FILM_CODES, spacing.size_mm)
+    if said is not None and axis_of(said[2]) == 1:
+        codes, assumed = said, False
+    elif said is not None or has_affine:
         codes, assumed = film_axis_codes(grid)
-        orientation_warning = orientation_warning or (ORIENTATION_ASSUMED if assumed else None)
+    else:
+        codes, assumed = FILM_CODES, True
+    if assumed and not orientation_warning:
+        orientation_warning = ORIENTATION_ASSUMED
     gray, window_warning = _windowed(array, tags)
     warnings = (orientation_warning, spacing.warning, window_warning, _view_warning(tags))
     return Image(

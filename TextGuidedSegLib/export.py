@@ -115,7 +115,7 @@ def write_segmentation(
     metadata = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
         "Segmentation_ConversionParameters": "",
-        # The second name is the one Slicer 5.2 and older look for.
+        # The second name is the one older Slicers look for.
         "Segmentation_SourceRepresentation": "Binary labelmap",
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",

@@ -47,12 +47,13 @@ def read_image(path: str | Path) -> Image:
     """
     path = Path(path)
     try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except (OSError, ValueError) as error:
-        msg = f"{path}: no such file ({error}); {EXPECTED}"
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        msg = f"{path}: cannot be looked up ({error}); {EXPECTED}"
         raise ImageError(msg) from error
-    if not exists:
-        msg = f"{path}: no such file or folder; {EXPECTED}"
+    if not (is_folder or is_file):
+        what = "no such file or folder" if not path.exists() else "neither a file nor a folder"
+        msg = f"{path}: {what}; {EXPECTED}"
         raise ImageError(msg)
     try:
         image = _read_folder(path) if is_folder else _read_file(path)

@@ -56,8 +56,7 @@ def read_header(path: Path, image_io: str, wanted_tags: Sequence[str] = ()) -> H
         reader = _reader(path, image_io)
         reader.ReadImageInformation()
         is_complex = reader.GetPixelID() in (SimpleITK.sitkComplexFloat32, SimpleITK.sitkComplexFloat64)
-        # Tag by tag: a patient's name in a broken character set must not stop the reading.
-        tags = {tag: reader.GetMetaData(tag).strip(" \0") for tag in wanted_tags if reader.HasMetaDataKey(tag)}
+        tags = {tag: _text(reader.GetMetaData(tag)) for tag in wanted_tags if reader.HasMetaDataKey(tag)}
         return Header(tuple(reader.GetSize()), int(reader.GetNumberOfComponents()), is_complex, tags)
 
 
@@ -141,9 +140,14 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
 
 def reason(error: BaseException) -> str:
     """The one line of an ITK error that says what happened, without source files and addresses."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]{3}", line)]
     last = lines[-1] if lines else type(error).__name__
-    return re.sub(r"^(sitk::|ITK )?ERROR: |\w+\(0x[0-9a-f]+\): ", "", last)[:200].rstrip(". :")
+    return re.sub(r"\b(sitk::|itk::|ITK )ERROR: |\w+\(0x[0-9a-f]+\): ", "", last)[:200].rstrip(". :")
+
+
+def _text(value: str) -> str:
+    """A tag without padding; bytes of another character set become question marks, which every terminal can show."""
+    return value.strip(" \0").encode("utf-8", "replace").decode()
 
 
 def _reader(path: Path, image_io: str) -> Any:

@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from TextGuidedSegLib import itk
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.export import PICTURE_SUFFIXES, atomic_path, check_output
-from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, reorientation
+from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, film_plan, reorientation
 from TextGuidedSegLib.image import Image
 
 _GLOW = np.array([(40, 0, 80), (180, 30, 110), (250, 120, 40), (255, 220, 90)], dtype=np.float32)
+_GLOW_TABLE = np.stack([np.interp(np.linspace(0, 3, 256), range(4), channel) for channel in _GLOW.T], axis=-1)
 _GLOW_OPACITY = 0.6
 _OUTLINE = np.array((60, 230, 120), dtype=np.uint8)
-_PIXELS_PER_OUTLINE = 400  # an outline of one pixel vanishes when a 3,000 pixel film is shown on a screen
+_PIXELS_PER_OUTLINE = 400  # an outline of one pixel vanishes when a large picture is shown on a screen
+
+MAX_PICTURE_SIDE = 1600
+"""Pixels of an overlay's long side: larger films are shrunk, as drawing 3,000 x 2,500 takes 3 s and shows no more."""
+
 _AXIAL_CODES: AxisCodes = ("L", "P", "S")  # axial slices as radiologists see them: patient's left on the right
 
 
@@ -48,7 +53,7 @@ def display_planes(image: Image, *maps: NDArray[Any]) -> tuple[NDArray[Any], ...
 def write_overlay_png(
     path: str | Path, film: NDArray[Any], mask: NDArray[Any], pseudo_image: NDArray[Any] | None = None
 ) -> None:
-    """Write the picture of one result.
+    """Write the picture of one result, shrunk to `MAX_PICTURE_SIDE` if it is larger.
 
     Args:
         path: File ending in ".png".
@@ -64,23 +69,28 @@ def write_overlay_png(
         shapes = [one.shape for one in (film, mask, pseudo_image) if one is not None]
         msg = f"an overlay needs planes (rows, columns) of one shape, got {shapes}"
         raise ImageError(msg)
-    picture = np.repeat(_gray(film)[..., None], 3, axis=2)
+    picture = np.repeat(_gray(_shrunk(film))[..., None], 3, axis=2)
     if pseudo_image is not None:
-        level = np.clip(np.nan_to_num(pseudo_image.astype(np.float32)), 0, 1)
-        stops = np.linspace(0, 1, len(_GLOW))
-        glow = np.stack([np.interp(level, stops, channel) for channel in _GLOW.T], axis=-1)
-        opacity = _GLOW_OPACITY * level[..., None]
-        picture = (1 - opacity) * picture + opacity * glow
+        level = np.clip(_shrunk(pseudo_image), 0, 1)
+        glow = _GLOW_TABLE[np.round(level * (len(_GLOW_TABLE) - 1)).astype(np.intp)]
+        picture += _GLOW_OPACITY * level[..., None] * (glow - picture)
     drawn = np.round(picture).astype(np.uint8)
-    drawn[_outline(mask != 0)] = _OUTLINE
+    drawn[_outline(_shrunk(mask != 0) >= 0.5)] = _OUTLINE
     with atomic_path(target) as part:
         itk.write_picture(part, drawn)
 
 
-def _gray(film: NDArray[Any]) -> NDArray[np.float32]:
-    values = np.nan_to_num(film.astype(np.float32))
-    low, high = np.percentile(values, (0.5, 99.5))
-    gray = (values - low) / max(float(high - low), np.finfo(np.float32).tiny)
+def _shrunk(plane: NDArray[Any]) -> NDArray[np.float32]:
+    """A plane as finite float32, brought to `MAX_PICTURE_SIDE` if it is larger."""
+    values = np.nan_to_num(plane.astype(np.float32))
+    if max(plane.shape) <= MAX_PICTURE_SIDE:
+        return values
+    return film_plan((*plane.shape, 1), MAX_PICTURE_SIDE).apply(values[..., None])[..., 0]
+
+
+def _gray(film: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = np.percentile(film, (0.5, 99.5))
+    gray = (film - low) / max(float(high - low), np.finfo(np.float32).tiny)
     return np.asarray(255 * np.clip(gray, 0, 1), dtype=np.float32)
 
 

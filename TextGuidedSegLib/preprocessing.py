@@ -74,9 +74,9 @@ def normalize(array: np.ndarray, config: PreprocessingConfig) -> np.ndarray:
         float32, same shape.
     """
     low, high = np.percentile(array, (config.low_percentile, config.high_percentile))
-    clipped = np.clip(array.astype(np.float32), low, high)
+    clipped = np.clip(array.astype(np.float32), float(low), float(high))  # Python floats keep float32
     spread = float(clipped.std())
     if spread == 0.0:
         return np.zeros(array.shape, dtype=np.float32)
-    normalized: np.ndarray = (clipped - clipped.mean()) / spread
+    normalized: np.ndarray = (clipped - float(clipped.mean())) / spread
     return normalized

@@ -1,6 +1,6 @@
 """Turn a run's averaged weights into a model of the weights store.
 
-python -m training.export --run runs/chest-xray --about training/configs/chest_xray.about.json \\
+python -m training.export --run runs/chest-xray --about training/models/chest-xray/about.json \\
     --out TextGuidedSegLib/data/models/chest-xray
 """
 

@@ -1,7 +1,7 @@
 """Train a network.
 
-python -m training.train --config training/configs/chest_xray.json
-python -m training.train --config training/configs/chest_xray.json --steps 200 --batch_size 4      # a short try
+python -m training.train --config training/models/chest-xray/train.json
+python -m training.train --config training/models/chest-xray/train.json --steps 200 --batch_size 4      # a short try
 
 A run lives in `runs/NAME`: configuration, tokenizer, log (JSON lines), checkpoint. The same command resumes it. Batch
 `t` depends on the seed and `t` alone, so a resumed run equals an uninterrupted one.

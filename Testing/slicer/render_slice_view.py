@@ -10,6 +10,7 @@ the overlay is made by the module's own code. Needs the extra `slicer-test`, and
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,22 @@ from TextGuidedSegLib.io import read_image
 
 # As in Slicer, the module's folder is on the path, so that its panel package is found by its own name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TextGuidedSeg"))
-from TextGuidedSegPanel.overlay import Overlay, makePseudoImage  # noqa: E402
+from TextGuidedSegPanel.overlay import Overlay, makePseudoImage
 
 NO_OPENGL = (
     "no OpenGL that draws without a screen was found; on Debian and Ubuntu install "
     "libegl1, libgl1 and libgl1-mesa-dri (Mesa's software renderer needs no graphics card)"
 )
+
+_PROBE = """
+import vtkmodules.vtkRenderingOpenGL2
+from vtkmodules.vtkRenderingCore import vtkRenderWindow
+window = vtkRenderWindow()
+window.SetOffScreenRendering(1)
+window.Render()
+"""
+
+_FILL, _FILL_OVER_PSEUDO_IMAGE = 0.4, 0.15  # opacity of the segment's inside, low enough to see what lies below
 
 # matplotlib's Viridis (public domain) at 0, 1/8, ... 1; the application loads it from a file that slicer-core lacks.
 _VIRIDIS = (
@@ -65,26 +76,44 @@ def render_slice_view(
     Raises:
         RuntimeError: There is no OpenGL without a screen.
     """
+    require_opengl()
     app = SlicerApp()
     _add_viridis(app.scene)
     view = _coronal_view(app, size)
+    view.set_render_blocked(True)  # else every change draws the whole view
+    _show(app, view, film, pseudo_image, (opacity, lowest))
+    if segmentation is not None:
+        node = read_segmentation(app.scene, segmentation)
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetAllSegmentsOpacity2DFill(_FILL if pseudo_image is None else _FILL_OVER_PSEUDO_IMAGE)
+        node.GetDisplayNode().SetSliceIntersectionThickness(3)
+    view.interactor().Render()
+    _save(view.render_window(), out)
+    view.finalize()
+
+
+def require_opengl() -> None:
+    """Try in a process of its own whether VTK can draw, because without OpenGL it ends its process.
+
+    Raises:
+        RuntimeError: It cannot; the message says what to install.
+    """
+    done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(NO_OPENGL)
+
+
+def _show(app, view, film: Image, pseudo_image: NDArray[Any] | None, display: tuple[float, float]) -> None:
     gray = film.array if film.array.ndim == 3 else film.array.mean(axis=3)
     volume = add_volume(app.scene, gray.astype(np.float32), film.geometry.affine_ijk_to_ras)
     view.set_background_volume_id(volume.GetID())
     view.get_view_node().RotateToVolumePlane(volume)
     view.fit_view_to_content()
     if pseudo_image is not None:
+        opacity, lowest = display
         node = makePseudoImage(pseudo_image, volume, "phrase", lowest=lowest)
         composite = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
         Overlay().show(node, [composite], opacity)
-    if segmentation is not None:
-        node = read_segmentation(app.scene, segmentation)
-        node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetAllSegmentsOpacity2DFill(0.15 if pseudo_image is not None else 0.4)
-        node.GetDisplayNode().SetSliceIntersectionThickness(3)
-    view.render()
-    _save(view.render_window(), out)
-    view.finalize()
 
 
 def _coronal_view(app: SlicerApp, size: tuple[int, int]) -> Any:
@@ -93,10 +122,7 @@ def _coronal_view(app: SlicerApp, size: tuple[int, int]) -> Any:
     vtk.vtkObject.GlobalWarningDisplayOff()
     try:
         view = app.view_manager.create_view(ViewLayoutDefinition.coronal_view())
-        window = view.render_window()
-        if not window.SupportsOpenGL():
-            raise RuntimeError(NO_OPENGL)
-        window.SetSize(*size)
+        view.render_window().SetSize(*size)
         view.update_size(*size)
     finally:
         vtk.vtkObject.GlobalWarningDisplayOn()

@@ -135,8 +135,9 @@ class Overlay:
         layer = _layerOf(compositeNode, earlierId)
         if layer is None:
             layer = FIRST_EXTRA_LAYER + compositeNode.GetNumberOfAdditionalLayers()
-        compositeNode.SetNthLayerVolumeID(layer, nodeId)
+        # The opacity first: a new layer's first opacity of 0 is stored but not drawn, and others would flash opaque.
         compositeNode.SetNthLayerOpacity(layer, opacity)
+        compositeNode.SetNthLayerVolumeID(layer, nodeId)
         self._views[compositeNode] = (nodeId, None)
 
     def _showAsForeground(self, compositeNode, nodeId: str, opacity: float) -> None:
