@@ -108,15 +108,24 @@ def from_json_dict(record_type: type[Record], values: Mapping[str, Any], *, wher
         The record.
 
     Raises:
-        ValueError: An unknown key (the nearest legal one is named) or a value of the wrong type.
+        ValueError: An unknown key (the nearest legal one is named), a missing one, or a value of the wrong type.
     """
     hints = typing.get_type_hints(record_type)
     built: dict[str, Any] = {}
-    for key, value in values.items():
+    for key, value in _checked(values, Mapping, "a JSON object", where).items():
         if key not in hints:
             raise ValueError(_unknown_key(key, tuple(hints), where))
         built[key] = _convert(hints[key], value, f"{where}.{key}")
+    missing = [field.name for field in dataclasses.fields(typing.cast(Any, record_type)) if _is_missing(field, built)]
+    if missing:
+        msg = f"{where} lacks {', '.join(missing)}"
+        raise ValueError(msg)
     return record_type(**built)
+
+
+def _is_missing(field: dataclasses.Field[Any], built: Mapping[str, Any]) -> bool:
+    no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    return no_default and field.name not in built
 
 
 def _unknown_key(key: str, legal: tuple[str, ...], where: str) -> str:
@@ -135,12 +144,17 @@ def _convert(expected: Any, value: Any, where: str) -> Any:
         return from_json_dict(typing.cast(Any, expected), value, where=where)
     if origin is tuple:
         item = typing.get_args(expected)[0]
-        return tuple(_convert(item, entry, where) for entry in value)
+        return tuple(_convert(item, entry, where) for entry in _checked(value, list | tuple, "a list", where))
     if origin is dict:
-        return dict(value)
+        return dict(_checked(value, Mapping, "a JSON object", where))
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, expected):
-        msg = f"{where} must be {expected.__name__}, got {value!r}"
+    return _checked(value, expected, expected.__name__, where)
+
+
+def _checked(value: Any, legal: Any, name: str, where: str) -> Any:
+    is_bool_as_number = isinstance(value, bool) and legal is int  # Python counts True as an int, JSON does not
+    if not isinstance(value, legal) or is_bool_as_number:
+        msg = f"{where} must be {name}, got {value!r}"
         raise ValueError(msg)
     return value

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from TextGuidedSegLib import itk
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.geometry import Geometry
+from TextGuidedSegLib.provenance import encode_tag
 
 SEGMENTATION_SUFFIXES = (".seg.nrrd",)
 IMAGE_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
@@ -100,8 +101,7 @@ def write_segmentation(
         name: Name of the segment, shown in Slicer.
         segment_id: Identifier, unique in the segmentation.
         color: Red, green, blue, each in [0, 1].
-        tags: Provenance, key to value. `%`, `|` and control characters of a value are percent-encoded, because Slicer
-            joins tags with "|"; `urllib.parse.unquote` gives the value back. Terminology entries pass unchanged.
+        tags: Provenance, key to value; values are written by `encode_tag`. Terminology entries pass unchanged.
 
     Raises:
         ImageError: The mask does not fit the grid, a key or color is impossible, or the file cannot be written.
@@ -127,7 +127,7 @@ def write_segmentation(
         "Segment0_Extent": extent,
         "Segment0_LabelValue": "1",
         "Segment0_Layer": "0",
-        "Segment0_Tags": "".join(f"{_tag_key(key)}:{_tag_value(value)}|" for key, value in (tags or {}).items()),
+        "Segment0_Tags": "".join(f"{_tag_key(key)}:{encode_tag(value)}|" for key, value in (tags or {}).items()),
     }
     with atomic_path(target) as part:
         itk.write_voxels(part, (mask != 0).astype(np.uint8), geometry, metadata)
@@ -173,7 +173,3 @@ def _tag_key(key: str) -> str:
         msg = f"a tag's key must not be empty or hold ':' or '|', got {key!r}"
         raise ImageError(msg)
     return key
-
-
-def _tag_value(value: str) -> str:
-    return re.sub(r"[%|\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -150,6 +150,48 @@ def image_kind(shape: tuple[int, ...], modality: str | None) -> Kind:
     """
     flat = shape.count(1) == 1 and (modality is None or modality in FILM_MODALITIES)
     return "film" if flat else "volume"
+
+
+def scalar_if_gray(array: NDArray[Any]) -> NDArray[Any]:
+    """Drop the transparency of a picture, and its channel axis when all colors are equal: most films are stored so.
+
+    Args:
+        array: `(I, J, K)` or `(I, J, K, C)`; only pictures, with a spatial axis of size 1, are touched.
+
+    Returns:
+        `(I, J, K)` for a gray picture, `(I, J, K, C)` without transparency for a colored one.
+    """
+    if array.ndim != 4 or 1 not in array.shape[:3]:
+        return array
+    colors = array[..., :-1] if array.shape[3] in (2, 4) else array
+    is_gray = all(np.array_equal(colors[..., 0], colors[..., channel]) for channel in range(1, colors.shape[3]))
+    return colors[..., 0] if is_gray else colors
+
+
+def with_sound_values(image: Image) -> Image:
+    """Refuse an image without a finite value, mend a partly damaged one, and speak up about a constant one.
+
+    Returns:
+        The image with finite values only, and a warning for each thing that was found.
+
+    Raises:
+        ImageError: No voxel has a finite value.
+    """
+    array, warnings = image.array, list(image.warnings)
+    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+        if not finite.any():
+            msg = (
+                f"{image.source or 'image'}: no voxel has a finite value (all NaN or infinite); export the image again"
+            )
+            raise ImageError(msg)
+        lowest = array[finite].min()
+        share = 1 - finite.mean()
+        warnings.append(f"{share:.2%} of the values are not finite; they were set to the lowest value, {lowest:g}.")
+        array = np.where(finite, array, lowest)
+    if array.min() == array.max():
+        constant = f"All voxels have the same value ({array.min():g}): there is nothing to see in this image."
+        warnings += [constant] if constant not in warnings else []
+    return replace(image, array=array, warnings=tuple(warnings))
 
 
 def _check_array(array: NDArray[Any], geometry: Geometry, source: str) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from TextGuidedSegLib.errors import Cancelled, DeviceError, ImageError
 from TextGuidedSegLib.geometry import Geometry
-from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.image import Image, with_sound_values
 from TextGuidedSegLib.phrase import Phrase, parse, swap_sides
 from TextGuidedSegLib.preprocessing import PreparedFilm, prepare_film
 from TextGuidedSegLib.weights import DecisionConfig, Model, ModelCard, find_model, load_network
@@ -120,9 +120,10 @@ class Segmenter:
         """Take an image; phrases are answered on it until the next one.
 
         Raises:
-            ImageError: The model does not read this kind of image.
+            ImageError: The model does not read this kind of image, or the image has no finite value.
         """
         check_fit(image, self.card)
+        image = with_sound_values(image)  # arrays and scenes come here without a reader's checks
         self._film = prepare_film(image, self.card.preprocessing)
         self._image, self._maps = image, {}
 
@@ -184,6 +185,13 @@ class Segmenter:
 
     @torch.inference_mode()
     def _run(self, words: str | None, report: _Reporter) -> _Maps:
+        try:
+            return self._averaged(words, report)
+        except torch.OutOfMemoryError as error:
+            msg = f"the device {self.device} ran out of memory; close what else uses it, or use --device cpu"
+            raise DeviceError(msg) from error
+
+    def _averaged(self, words: str | None, report: _Reporter) -> _Maps:
         assert self._film is not None
         image = torch.from_numpy(self._film.array)[None, None].to(self.device)
         report(0.1, "network")

@@ -20,7 +20,14 @@ from TextGuidedSegLib.dicom_series import check_slices, find_series
 from TextGuidedSegLib.errors import GeometryError, ImageError
 from TextGuidedSegLib.file_formats import EXPECTED, IMAGE_IO, PICTURE_FORMATS, FileFormat, identify
 from TextGuidedSegLib.geometry import FILM_CODES, Geometry, coded_geometry, film_axis_codes
-from TextGuidedSegLib.image import FILM_MODALITIES, ORIENTATION_ASSUMED, Image, image_kind
+from TextGuidedSegLib.image import (
+    FILM_MODALITIES,
+    ORIENTATION_ASSUMED,
+    Image,
+    image_kind,
+    scalar_if_gray,
+    with_sound_values,
+)
 
 MAX_SIDE = 16_384
 """Voxels along one axis above which a file is refused: the largest detectors have 5,000."""
@@ -60,7 +67,7 @@ def read_image(path: str | Path) -> Image:
     except GeometryError as error:
         msg = f"{path}: the file's directions describe no grid ({error}); export it again"
         raise ImageError(msg) from error
-    return _with_sound_values(image)
+    return with_sound_values(image)
 
 
 def _read_folder(folder: Path) -> Image:
@@ -82,7 +89,7 @@ def _read_file(path: Path) -> Image:
     header = itk.read_header(path, image_io, (*FILM_TAGS, _SLICE_THICKNESS) if file_format == "dicom" else ())
     _check_header(header, path)
     array, geometry = itk.read_voxels(path, image_io, header)
-    array = _scalar_if_gray(array)
+    array = scalar_if_gray(array)
     _check_channels(array, path)
     if file_format == "dicom":
         return _dicom_image(array, geometry, header, path)
@@ -161,15 +168,6 @@ def _check_header(header: itk.Header, path: Path) -> None:
         raise ImageError(msg)
 
 
-def _scalar_if_gray(array: NDArray[Any]) -> NDArray[Any]:
-    """Drop transparency, and two of three equal colors: most gray films are stored as RGB."""
-    if array.ndim != 4 or array.shape[2] != 1 or array.shape[3] not in (3, 4):
-        return array
-    colors = array[..., :3]
-    is_gray = all(np.array_equal(colors[..., 0], colors[..., channel]) for channel in (1, 2))
-    return colors[..., 0] if is_gray else colors
-
-
 def _check_channels(array: NDArray[Any], path: Path) -> None:
     if array.ndim == 4 and (array.shape[2] > 1 or array.shape[3] != 3):
         msg = (
@@ -177,19 +175,3 @@ def _check_channels(array: NDArray[Any], path: Path) -> None:
             "expected one gray value, or a single color picture: export one component"
         )
         raise ImageError(msg)
-
-
-def _with_sound_values(image: Image) -> Image:
-    """Refuse an image without a finite value, mend a partly damaged one, and speak up about a constant one."""
-    array, warnings = image.array, list(image.warnings)
-    if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
-        if not finite.any():
-            msg = f"{image.source}: no voxel has a finite value (all NaN or infinite); export the image again"
-            raise ImageError(msg)
-        lowest = array[finite].min()
-        share = 1 - finite.mean()
-        warnings.append(f"{share:.2%} of the values are not finite; they were set to the lowest value, {lowest:g}.")
-        array = np.where(finite, array, lowest)
-    if array.min() == array.max():
-        warnings.append(f"All voxels have the same value ({array.min():g}): there is nothing to see in this image.")
-    return replace(image, array=array, warnings=tuple(warnings))

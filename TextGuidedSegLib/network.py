@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -96,6 +96,19 @@ class FusedNetwork(nn.Module):
             logits = functional.interpolate(logits.float(), size=padded, mode=mode, align_corners=False)
         window = (slice(None), slice(None), *(slice(0, size) for size in shape))
         return logits[window].float()
+
+
+def second_names(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """Names under which a state dictionary repeats a tensor, each with the tensor's first name.
+
+    MONAI's DynUNet registers its blocks twice; a weights file that holds each tensor once is half the size.
+
+    Args:
+        state: What `state_dict()` returned, or a checkpoint of it; copies of its tensors no longer show the repetition.
+    """
+    first: dict[tuple[int, torch.Size], str] = {}
+    names = {name: first.setdefault((tensor.data_ptr(), tensor.shape), name) for name, tensor in state.items()}
+    return {name: original for name, original in names.items() if name != original}
 
 
 def _round_up(size: int, multiple: int) -> int:

@@ -6,9 +6,14 @@ import dataclasses
 
 import numpy as np
 
+from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.geometry import Reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.resampling import ResamplePlan, film_plan
+
+# Standard deviation, as a share of the largest value, that is no contrast: resampling a constant image in float32
+# leaves 1e-7, and the dimmest step of a 16-bit film is 1.5e-5.
+_LEAST_SPREAD = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +49,8 @@ class PreparedFilm:
     def undo(self, array: np.ndarray) -> np.ndarray:
         """A map `(I, J)` on the network's grid, as float32 on the image's original voxel grid `(I, J, K)`."""
         canonical = self.plan.undo(array[..., None])
-        return np.ascontiguousarray(self.reorientation.undo(canonical), dtype=np.float32)
+        # A copy, because both steps may be the identity, and a caller may change what it was given.
+        return np.array(self.reorientation.undo(canonical), dtype=np.float32)
 
 
 def prepare_film(image: Image, config: PreprocessingConfig) -> PreparedFilm:
@@ -56,10 +62,16 @@ def prepare_film(image: Image, config: PreprocessingConfig) -> PreparedFilm:
 
     Returns:
         The network input with its undo.
+
+    Raises:
+        ImageError: The film holds values that are not finite; `read_image` mends or refuses such files.
     """
     canonical, reorientation = image.canonical()
     plan = film_plan(canonical.shape, config.size)
     resampled = plan.apply(canonical)[:, :, 0]
+    if not np.isfinite(resampled).all():
+        msg = f"{image.source or 'the image'} holds values that are not finite (NaN or infinite); replace them first"
+        raise ImageError(msg)
     return PreparedFilm(normalize(resampled, config), reorientation, plan)
 
 
@@ -73,10 +85,12 @@ def normalize(array: np.ndarray, config: PreprocessingConfig) -> np.ndarray:
     Returns:
         float32, same shape.
     """
-    low, high = np.percentile(array, (config.low_percentile, config.high_percentile))
-    clipped = np.clip(array.astype(np.float32), float(low), float(high))  # Python floats keep float32
-    spread = float(clipped.std())
-    if spread == 0.0:
+    values = array.astype(np.float64)
+    low, high = np.percentile(values, (config.low_percentile, config.high_percentile))
+    largest = max(abs(low), abs(high)) or 1.0
+    scaled = np.clip(values, low, high) / largest
+    spread = scaled.std()
+    if spread < _LEAST_SPREAD:
         return np.zeros(array.shape, dtype=np.float32)
-    normalized: np.ndarray = (clipped - float(clipped.mean())) / spread
+    normalized: np.ndarray = ((scaled - scaled.mean()) / spread).astype(np.float32)
     return normalized

@@ -71,7 +71,8 @@ class PhraseTokenizer:
     def knows_a_word(self, phrase: str) -> bool:
         """Whether some word of three letters or more is a subword of its own, so that training has seen it often."""
         words = re.findall(r"[^\W\d_]{3,}", phrase.lower())
-        return any(len(self._tokenizer.tokenize(word)) == 1 for word in words)
+        pieces = [self._tokenizer.tokenize(word) for word in words]
+        return any(len(piece) == 1 and piece[0] != self._tokenizer.unk_token for piece in pieces)
 
     def __call__(self, phrases: Sequence[str]) -> Tokens:
         """Tokenize, padded to the longest phrase.
@@ -151,12 +152,14 @@ class TextEncoder(nn.Module):
             tokenizer = AutoTokenizer.from_pretrained(name_or_folder, trust_remote_code=False)
         except (OSError, ValueError) as error:
             msg = (
-                f"no text encoder could be loaded from {name_or_folder!r} ({str(error).splitlines()[0]}); "
+                f"no text encoder could be loaded from {name_or_folder!r} ({str(error).partition(chr(10))[0]}); "
                 "expected a folder made by save_pretrained, or a hub name and a network connection"
             )
             raise WeightsError(msg) from error
         encoder = cls(model, int(model.config.hidden_size), frozen=frozen)
-        return encoder, PhraseTokenizer(tokenizer, int(model.config.max_position_embeddings))
+        # RoBERTa counts two positions that no token can have; only its tokenizer knows.
+        max_tokens = min(int(model.config.max_position_embeddings), int(tokenizer.model_max_length))
+        return encoder, PhraseTokenizer(tokenizer, max_tokens)
 
     def train(self, mode: bool = True) -> TextEncoder:
         """Training mode for everything but a frozen encoder."""

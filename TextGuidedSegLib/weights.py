@@ -7,6 +7,7 @@ by `load_network`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -109,12 +110,24 @@ class Model:
     @property
     def size_bytes(self) -> int:
         """Size of its weights file."""
-        return (self.folder / WEIGHTS_FILE).stat().st_size
+        return self.file(WEIGHTS_FILE).stat().st_size
 
     @property
     def license_text(self) -> str:
         """The license of the weights."""
-        return (self.folder / LICENSE_FILE).read_text(encoding="utf-8")
+        return self.file(LICENSE_FILE).read_text(encoding="utf-8")
+
+    def file(self, name: str) -> Path:
+        """Path of one of its files.
+
+        Raises:
+            WeightsError: The file is missing.
+        """
+        path = self.folder / name
+        if not path.is_file():
+            msg = f"model {self.card.name!r} lacks {path}; install the model again"
+            raise WeightsError(msg)
+        return path
 
 
 def model_folders() -> tuple[Path, ...]:
@@ -144,15 +157,16 @@ def find_model(name_or_path: str | Path) -> Model:
         WeightsError: Nothing there; the installed names are listed and the nearest one is suggested.
     """
     path = Path(name_or_path)
-    if path.suffix == ".safetensors" and path.is_file():
-        return read_model(path.parent)
-    if (path / CARD_FILE).is_file():
-        return read_model(path)
+    with contextlib.suppress(OSError):  # a name too long for a path is no path
+        if path.name == WEIGHTS_FILE and path.is_file():
+            return read_model(path.parent)
+        if (path / CARD_FILE).is_file():
+            return read_model(path)
     models = {model.card.name: model for model in list_models()}
     if str(name_or_path) in models:
         return models[str(name_or_path)]
     nearest = difflib.get_close_matches(str(name_or_path), models, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     msg = (
         f"there is no model {str(name_or_path)!r}{hint} Installed models: {', '.join(models) or 'none'} "
         f"(looked in {', '.join(str(folder) for folder in model_folders())})"
@@ -181,11 +195,9 @@ def verify(model: Model) -> None:
     Raises:
         WeightsError: A file is missing or differs.
     """
+    model.file(LICENSE_FILE)  # weights without their terms are not used
     for file in (WEIGHTS_FILE, TOKENIZER_FILE):
-        path = model.folder / file
-        if not path.is_file():
-            msg = f"model {model.card.name!r} lacks {path}; install the model again"
-            raise WeightsError(msg)
+        path = model.file(file)
         expected, found = model.card.sha256.get(file), file_sha256(path)
         if found != expected:
             msg = (
@@ -208,20 +220,25 @@ def load_network(model: Model, device: str = "cpu") -> tuple[FusedNetwork, Phras
     Raises:
         WeightsError: A file is missing, was changed, or does not fit the network of the card.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from TextGuidedSegLib.network import FusedNetwork
+    from TextGuidedSegLib.network import FusedNetwork, second_names
     from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
 
     verify(model)
     config = model.card.network
     tokenizer = PhraseTokenizer.from_file(model.folder / TOKENIZER_FILE, config.text.max_tokens)
-    network = FusedNetwork(config, TextEncoder.compact(config.text, tokenizer.vocabulary_size))
-    state = load_file(model.folder / WEIGHTS_FILE)
     try:
+        network = FusedNetwork(config, TextEncoder.compact(config.text, tokenizer.vocabulary_size))
+        state = load_file(model.folder / WEIGHTS_FILE)
+        repeated = second_names(network.state_dict()).items()
+        state |= {second: state[first] for second, first in repeated if first in state and second not in state}
         network.load_state_dict(state)
-    except RuntimeError as error:
-        msg = f"{model.folder / WEIGHTS_FILE} does not fit the network of its card: {str(error).splitlines()[0]}"
+    # MONAI and torch refuse sizes that do not fit together with an AssertionError, too.
+    except (RuntimeError, ValueError, AssertionError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        msg = f"{model.folder / WEIGHTS_FILE} does not fit the network of its card: {reason}"
         raise WeightsError(msg) from error
     return network.float().eval().to(device), tokenizer
 

@@ -120,8 +120,16 @@ def mirror(array: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def warp_grid(affine: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Sampling grid `(B, I, J, 2)` for `grid_sample`, of an affine in units of half image widths."""
-    return functional.affine_grid(affine, [affine.shape[0], 1, *shape], align_corners=False)
+    """Sampling grid `(B, I, J, 2)` for `grid_sample`.
+
+    Args:
+        affine: `(B, 2, 3)`, in units of half of the longer side on both axes, so that a turn shears no film.
+        shape: `(I, J)` of the film.
+    """
+    # grid_sample measures each axis by its own half width, the last one first.
+    width = torch.tensor([shape[1], shape[0], max(shape)], dtype=affine.dtype, device=affine.device) / max(shape)
+    scaled = affine * width / width[:2, None]
+    return functional.affine_grid(scaled, [affine.shape[0], 1, *shape], align_corners=False)
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:

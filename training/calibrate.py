@@ -25,7 +25,7 @@ from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
 from training.datasets.films import load_mask
-from training.datasets.index import Row, read_index
+from training.datasets.index import Row, read_index, select
 from training.metrics import overlap, pooled
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,13 @@ def measure(segmenter: Segmenter, rows: Sequence[Row]) -> Measured:
         measured.pseudo_image.append(result.pseudo_image.astype(np.float16))
         measured.truth.append(load_mask(row.mask, image))
         measured.present.append(result.presence)
-        if parse(text).side in ("left", "right") and not row.columns["flag"]:
+        if parse(text).side in ("left", "right") and not _side_in_doubt(row):
             measured.empty.append(segmenter.segment(swap_sides(text)).presence)
     return measured
+
+
+def _side_in_doubt(row: Row) -> bool:
+    return bool(row.columns.get("flag")) or row.columns.get("published_side", "image") != "image"
 
 
 def best_threshold(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
@@ -98,9 +102,20 @@ def presence_limits(present: Sequence[float], empty: Sequence[float]) -> tuple[f
 
 
 def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
-    """Measure, choose, and rewrite the card of the model."""
+    """Measure, choose, and rewrite the card of the model.
+
+    Raises:
+        ValueError: The split has no row, or none whose caption names one side.
+    """
     model = find_model(weights)
-    measured = measure(Segmenter(model), [row for row in read_index(data) if row.columns["split"] == split])
+    rows = select(read_index(data), [f"split={split}"])
+    if not rows:
+        msg = f"no row of {data} has split={split!r}"
+        raise ValueError(msg)
+    measured = measure(Segmenter(model), rows)
+    if not measured.empty:
+        msg = f"no caption of {data} with split={split!r} names one side; the limits of presence need such films"
+        raise ValueError(msg)
     low, high = presence_limits(measured.present, measured.empty)
     decision = dataclasses.replace(
         model.card.decision,

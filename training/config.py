@@ -90,24 +90,41 @@ def parse_command_line(arguments: Sequence[str] | None = None) -> tuple[TrainCon
     Raises:
         ValueError: An unknown name or a value of the wrong type.
     """
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    # An abbreviated option would swallow a value of the configuration: `--run` is no `--runs`.
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", type=Path, help="JSON file; keys left out keep their defaults")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: %(default)s)")
     options, overrides = parser.parse_known_args(arguments)
-    values = json.loads(options.config.read_text(encoding="utf-8")) if options.config else {}
+    values = _read_json(options.config) if options.config else {}
     for name, value in _pairs(overrides):
         _set_nested(values, name.split("."), value)
     return from_json_dict(TrainConfig, values, where=str(options.config or "command line")), options
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read what `save_config` wrote."""
-    return from_json_dict(TrainConfig, json.loads(path.read_text(encoding="utf-8")), where=str(path))
+    """Read what `save_config` wrote.
+
+    Raises:
+        ValueError: The file is not JSON or not a configuration.
+    """
+    return from_json_dict(TrainConfig, _read_json(path), where=str(path))
 
 
 def save_config(config: TrainConfig, path: Path) -> None:
     """Write a run's configuration as JSON."""
     path.write_text(json.dumps(to_json_dict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        msg = f"{path} is not JSON: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(values, dict):
+        msg = f"{path} must hold a JSON object with the keys of the configuration, got {values!r}"
+        raise ValueError(msg)
+    return values
 
 
 def _pairs(overrides: Sequence[str]) -> list[tuple[str, Any]]:
@@ -125,6 +142,9 @@ def _literal(text: str) -> Any:
 
 
 def _set_nested(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for key in path[:-1]:
+    for depth, key in enumerate(path[:-1], start=1):
         values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            msg = f"--{'.'.join(path)}: {'.'.join(path[:depth])} is a single value, it has no {path[depth]!r}"
+            raise ValueError(msg)
     values[path[-1]] = value

@@ -22,8 +22,8 @@ from typing import Any
 
 from TextGuidedSegLib.phrase import swap_sides
 
-from TextGuidedSegLib.errors import TextGuidedSegError
-from TextGuidedSegLib.export import atomic_path
+from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
+from TextGuidedSegLib.export import atomic_path, check_output
 from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.io import read_image
 from training.datasets.films import load_mask
@@ -66,21 +66,46 @@ class Case:
 
 
 def phrases_for(rows: Sequence[Row], options: argparse.Namespace) -> list[str | None]:
-    """The phrase of each row under the condition asked for."""
+    """The phrase of each row under the condition asked for.
+
+    Raises:
+        ValueError: All rows have the same phrase, so that there is nothing to shuffle.
+    """
     if options.condition == "none":
         return [None] * len(rows)
     phrases = [options.phrase or row.columns[options.text_column] for row in rows]
     if options.condition == "swapped":
         phrases = [swap_sides(phrase) for phrase in phrases]
     if options.condition == "shuffled":
-        order = list(range(len(phrases)))
-        random.Random(options.seed).shuffle(order)
-        # One step along a shuffled circle: nobody keeps their own phrase.
-        given = dict(zip(order, order[1:] + order[:1], strict=True))
-        phrases = [phrases[given[number]] for number in range(len(phrases))]
+        phrases = shuffled(phrases, options.seed)
     if options.pose == MIRRORED:
         phrases = [swap_sides(phrase) for phrase in phrases]
     return list(phrases)
+
+
+def shuffled(phrases: Sequence[str], seed: int) -> list[str]:
+    """The same phrases in another order, in which nobody keeps their own.
+
+    Captions are few fixed sentences: a row may get another row's phrase that reads like its own only where one sentence
+    is the phrase of more than half of the rows.
+
+    Raises:
+        ValueError: All phrases are the same.
+    """
+    if len(set(phrases)) < 2:
+        msg = f"the condition shuffled needs rows with different phrases, all {len(phrases)} have {phrases[0]!r}"
+        raise ValueError(msg)
+    order = list(range(len(phrases)))
+    random.Random(seed).shuffle(order)
+    given = list(phrases)
+    for here, there in zip(order, order[1:] + order[:1], strict=True):  # one step along a shuffled circle
+        given[here] = phrases[there]
+    for here in order:
+        own = phrases[here]
+        if given[here] == own:
+            other = next((row for row in order if own not in (given[row], phrases[row])), here)
+            given[here], given[other] = given[other], given[here]
+    return given
 
 
 def evaluate_case(segmenter: Segmenter, row: Row, phrase: str | None, options: argparse.Namespace) -> Case:
@@ -203,13 +228,18 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 2 for bad input."""
+    """Command line; 2 for bad input, 3 for a missing device."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = parse_options(arguments)
     try:
+        for path in filter(None, (options.out, options.cases)):
+            check_output(path, ("",))  # before minutes of work
         report = evaluate(options)
         with atomic_path(options.out) as part:
             part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    except DeviceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

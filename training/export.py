@@ -10,13 +10,16 @@ import argparse
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from TextGuidedSegLib.config import from_json_dict, to_json_dict
-from TextGuidedSegLib.export import atomic_path
+from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.network import second_names
 from TextGuidedSegLib.weights import (
     CARD_FILE,
     LICENSE_FILE,
@@ -29,7 +32,7 @@ from TextGuidedSegLib.weights import (
     write_card,
 )
 from training.checkpoint import half_precision, load_checkpoint
-from training.config import TrainConfig, read_config
+from training.config import read_config
 
 
 def export(run: Path, about: Path, out: Path) -> ModelCard:
@@ -42,34 +45,37 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
         out: Model folder; made if missing. Thresholds of a card that is there already are kept.
 
     Returns:
-        The card that was written.
+        The card that was written. A model that was there before is replaced as a whole or not at all.
 
     Raises:
-        ValueError: A file is missing or a key unknown.
+        ValueError: A key of `about` or of the run's configuration is unknown or missing.
+        OSError: A file is missing or cannot be written.
     """
-    config: TrainConfig = read_config(run / "config.json")
-    checkpoint = load_checkpoint(run / "checkpoint.pt")
-    out.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out / WEIGHTS_FILE) as part:
-        save_file(half_precision(checkpoint["average"]), part)
-    shutil.copyfile(run / "tokenizer.json", out / TOKENIZER_FILE)
-    shutil.copyfile(about.parent / LICENSE_FILE, out / LICENSE_FILE)
+    config, checkpoint = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.pt")
     decision = read_model(out).card.decision if (out / CARD_FILE).is_file() else DecisionConfig()
-    values = json.loads(about.read_text(encoding="utf-8"))
-    values["figures"] = {"trained": {"steps": checkpoint["step"], "seed": config.seed}}
-    card = from_json_dict(
-        ModelCard,
-        values
-        | {
-            "network": to_json_dict(config.network),
-            "preprocessing": to_json_dict(config.preprocessing),
-            "decision": to_json_dict(decision),
-            "sha256": dict(hashes(out)),
-        },
-        where=str(about),
-    )
-    write_card(out, card)
+    described = json.loads(about.read_text(encoding="utf-8")) | {
+        "figures": {"trained": {"steps": checkpoint["step"], "seed": config.seed}},
+        "network": to_json_dict(config.network),
+        "preprocessing": to_json_dict(config.preprocessing),
+        "decision": to_json_dict(decision),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
+        staged = Path(name)
+        save_file(_shipped(checkpoint["average"]), staged / WEIGHTS_FILE)
+        shutil.copyfile(run / "tokenizer.json", staged / TOKENIZER_FILE)
+        shutil.copyfile(about.parent / LICENSE_FILE, staged / LICENSE_FILE)
+        card = from_json_dict(ModelCard, described | {"sha256": dict(hashes(staged))}, where=str(about))
+        write_card(staged, card)
+        for file in (WEIGHTS_FILE, TOKENIZER_FILE, LICENSE_FILE, CARD_FILE):
+            (staged / file).replace(out / file)
     return card
+
+
+def _shipped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor once, in half precision."""
+    repeated = second_names(state)
+    return half_precision({name: tensor for name, tensor in state.items() if name not in repeated})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         card = export(options.run, options.about, options.out)
-    except (ValueError, OSError) as error:
+    except (TextGuidedSegError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stdout.write(f"{card.name} {card.version} written to {options.out}\n")

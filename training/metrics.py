@@ -96,11 +96,14 @@ def named_side_mass(pseudo_image: np.ndarray, side: str) -> float:
         side: `left` or `right`.
 
     Returns:
-        In [0, 1]; the middle column of an odd width counts for neither side.
+        In [0, 1]; the middle column of an odd width counts for neither side; nan for a black pseudo-image.
     """
+    total = float(pseudo_image.sum())
+    if total == 0:
+        return math.nan
     width = pseudo_image.shape[0]
     right, left = pseudo_image[: width // 2].sum(), pseudo_image[-(width // 2) :].sum()
-    return float((left if side == "left" else right) / pseudo_image.sum())
+    return float(left if side == "left" else right) / total
 
 
 def mean(values: Sequence[float]) -> float | None:

@@ -1,7 +1,7 @@
 """Train a network.
 
 python -m training.train --config training/models/chest-xray/train.json
-python -m training.train --config training/models/chest-xray/train.json --steps 200 --batch_size 4      # a short try
+python -m training.train --config training/models/chest-xray/train.json --name try --steps 200
 
 A run lives in `runs/NAME`: configuration, tokenizer, log (JSON lines), checkpoint. The same command resumes it. Batch
 `t` depends on the seed and `t` alone, so a resumed run equals an uninterrupted one.
@@ -25,6 +25,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
+from TextGuidedSegLib.inference import choose_device
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
 from training import grammar
@@ -33,7 +35,7 @@ from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_
 from training.config import TrainConfig, parse_command_line, save_config
 from training.datasets.chest_infection import ChestInfection
 from training.datasets.chest_structures import ChestStructures
-from training.datasets.index import read_index
+from training.datasets.index import check_splits, read_index
 from training.datasets.phantoms import PhantomFilms
 from training.datasets.sample import Batch, SampleSource, collate
 from training.losses import parts_are_finite, total_loss
@@ -56,10 +58,9 @@ class Run:
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(config, folder / "config.json")
         self.tokenizer = _tokenizer(config, folder / "tokenizer.json")
         torch.manual_seed(config.seed)  # before anything is built: the initial weights are part of the seed
-        self.device = torch.device(_device_name(config.device))
+        self.device = torch.device(choose_device(config.device))
         encoder = TextEncoder.compact(config.network.text, self.tokenizer.vocabulary_size)
         self.network = FusedNetwork(config.network, encoder).to(self.device)
         if config.network.spatial_dims == 2:
@@ -71,13 +72,21 @@ class Run:
         self.seconds = 0.0
 
     def resume(self) -> None:
-        """Continue from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one.
+
+        Raises:
+            ValueError: The checkpoint is of another network.
+        """
         path = self.folder / "checkpoint.pt"
         if not path.is_file():
             return
         state = load_checkpoint(path)
-        self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
+        try:
+            self.network.load_state_dict(state["network"])
+            self.average.network.load_state_dict(state["average"])
+        except RuntimeError as error:
+            msg = f"{path} is of a run with another network or vocabulary; give this run another --name"
+            raise ValueError(msg) from error
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         logger.info("resumed at step %d of %d", self.step, self.config.steps)
@@ -94,7 +103,11 @@ class Run:
         save_checkpoint(self.folder / "checkpoint.pt", state)
 
     def train_step(self, batch: Batch) -> dict[str, float]:
-        """One optimizer step; returns the parts of the loss."""
+        """One optimizer step; returns the parts of the loss.
+
+        Raises:
+            FloatingPointError: The loss or its gradient is not finite; the weights are as before the step.
+        """
         config = self.config
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
@@ -120,10 +133,13 @@ class Run:
         )  # fmt: skip
         if not parts_are_finite(parts):
             msg = f"the loss is not finite at step {self.step}: {parts}; the last checkpoint is kept"
-            raise RuntimeError(msg)
+            raise FloatingPointError(msg)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
+        if not norm.isfinite():
+            msg = f"the gradient is not finite at step {self.step}: {parts}; the last checkpoint is kept"
+            raise FloatingPointError(msg)
         self.optimizer.step()
         self.average.update(self.network, self.step)
         self.step += 1
@@ -154,9 +170,11 @@ def draw_batch(sources: Sequence[tuple[float, SampleSource]], config: TrainConfi
 def build_sources(config: TrainConfig) -> list[tuple[float, SampleSource]]:
     """The data sets with the share of samples drawn from each."""
     data = config.data
-    held_out = frozenset(
-        row.columns["image"] for row in read_index(data.chest_infection) if row.columns["split"] != "train"
-    )
+    rows = read_index(data.chest_infection)
+    check_splits(rows)
+    check_splits(read_index(data.chest_structures))
+    elsewhere = [row.columns for row in rows if row.columns["split"] != "train"]
+    held_out = frozenset({cell for row in elsewhere for cell in (row["image"], row["patient"])} - {""})
     infection = ChestInfection(data.chest_infection, "train", config.preprocessing)
     structures = ChestStructures(data.chest_structures, ("train", "train_multi"), config.preprocessing, held_out)
     phantoms = PhantomFilms(data.phantoms, config.preprocessing, seed=_PHANTOM_SEED)
@@ -168,27 +186,30 @@ def train(config: TrainConfig, folder: Path) -> None:
     """Run until `config.steps`, with checkpoints; resumes by itself."""
     run = Run(config, folder)
     run.resume()
+    save_config(config, folder / "config.json")  # not before: what describes the checkpoint stays until this run may
     sources = build_sources(config)
     logger.info("training %s on %s from step %d of %d", config.name, run.device, run.step, config.steps)
     saved = logged = time.monotonic()
+    since = run.step
     sums: dict[str, float] = {}
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         while run.step < config.steps:
             for name, value in run.train_step(draw_batch(sources, config, run.step)).items():
-                sums[name] = sums.get(name, 0.0) + value / _LOG_EVERY
+                sums[name] = sums.get(name, 0.0) + value
             now = time.monotonic()
             if run.step % _LOG_EVERY == 0:
                 run.seconds += now - logged
-                _log(log, run, sums, _LOG_EVERY * config.batch_size / (now - logged))
-                sums, logged = {}, now
+                means = {name: value / (run.step - since) for name, value in sums.items()}
+                _log(log, run, means, (run.step - since) * config.batch_size / (now - logged))
+                sums, logged, since = {}, now, run.step
             if now - saved > 60 * config.checkpoint_minutes:
                 run.save()
                 saved = now
     run.save()
 
 
-def _log(log: Any, run: Run, sums: dict[str, float], speed: float) -> None:
-    entry = {"step": run.step, "images_per_second": round(speed, 1), **{name: round(v, 5) for name, v in sums.items()}}
+def _log(log: Any, run: Run, means: dict[str, float], speed: float) -> None:
+    entry = {"step": run.step, "images_per_second": round(speed, 1), **{name: round(v, 5) for name, v in means.items()}}
     log.write(json.dumps(entry) + "\n")
     log.flush()
     logger.info("%s", entry)
@@ -216,21 +237,18 @@ def _parameter_groups(network: torch.nn.Module, weight_decay: float) -> list[dic
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
 
 
-def _device_name(device: str) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return device
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 2 for a wrong configuration."""
+    """Command line; 2 for a wrong configuration or data set, 3 for a missing device or a run that diverged."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         config, options = parse_command_line(arguments)
-    except (ValueError, OSError) as error:
+        train(config, options.runs / config.name)
+    except (DeviceError, FloatingPointError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    except (TextGuidedSegError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    train(config, options.runs / config.name)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Small files made on the spot: DICOM and PNG, byte by byte, so that tests decide about every tag."""
+"""Small files made on the spot: DICOM and PNG, byte by byte, so that tests decide about every tag; a tiny model."""
 
 from __future__ import annotations
 
@@ -132,3 +132,11 @@ def a_picture() -> np.ndarray:
     """A 40 x 30 (rows x columns) uint8 picture without any symmetry."""
     rows, columns = np.mgrid[:40, :30]
     return (rows * 5 + columns * 2 + 30 * (rows < 12) * (columns > 20)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a whole model with random weights; tests that change a file copy it first."""
+    from Testing.lib.tiny import write_model  # loads torch, which tests of files and grids do without
+
+    return write_model(tmp_path_factory.mktemp("home") / "models" / "tiny-film")

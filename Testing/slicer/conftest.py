@@ -14,7 +14,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TextGuidedSeg"))
 
 # Without slicer-core these files cannot even be imported, and marks are looked at only after the import.
-_NEED_SLICER = ["test_scene.py", "test_segments.py", "test_provenance.py", "test_overlay.py", "test_slice_view.py"]
+_NEED_SLICER = [
+    "test_scene.py",
+    "test_segments.py",
+    "test_segment_records.py",
+    "test_provenance.py",
+    "test_overlay.py",
+    "test_slice_view.py",
+]
 collect_ignore = [] if find_spec("slicer") else _NEED_SLICER
 
 

@@ -12,8 +12,6 @@ import slicer
 import vtk
 from TextGuidedSegPanel.provenance import (
     Provenance,
-    decodeTag,
-    encodeTag,
     provenanceFromTags,
     readProvenance,
     tagsOf,
@@ -33,7 +31,7 @@ from Testing.slicer.mrml import (
 )
 from TextGuidedSegLib.export import write_segmentation
 from TextGuidedSegLib.geometry import Geometry
-from TextGuidedSegLib.provenance import provenance_tags
+from TextGuidedSegLib.provenance import decode_tag, encode_tag, provenance_tags
 
 pytestmark = pytest.mark.slicer
 
@@ -70,15 +68,15 @@ def made(phrase: str) -> Provenance:
 
 @pytest.mark.parametrize("text", HARD_TEXTS)
 def test_an_encoded_tag_is_plain_ascii_without_a_separator_and_comes_back(text: str) -> None:
-    encoded = encodeTag(text)
+    encoded = encode_tag(text)
     assert encoded.isascii()
     assert encoded == encoded.strip()
     assert not set(encoded) & set("|\n\r\t")
-    assert decodeTag(encoded) == text
+    assert decode_tag(encoded) == text
 
 
 def test_ordinary_text_stays_readable_in_the_file() -> None:
-    assert encodeTag("left lower lung: opacity (2)") == "left lower lung: opacity (2)"
+    assert encode_tag("left lower lung: opacity (2)") == "left lower lung: opacity (2)"
 
 
 @pytest.mark.parametrize("text", HARD_TEXTS)

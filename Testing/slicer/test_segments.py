@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 from TextGuidedSegPanel.provenance import Provenance, readProvenance
-from TextGuidedSegPanel.segments import COLORS, addSegment, newSegmentation, uniqueSegmentName, updateSegment
+from TextGuidedSegPanel.segments import addSegment, newSegmentation, updateSegment
 
 from Testing.slicer.mrml import (
     PARENTS,
@@ -24,7 +24,6 @@ from Testing.slicer.mrml import (
     shift,
     write_segmentation_node,
 )
-from TextGuidedSegLib.errors import ImageError, TextGuidedSegError
 
 pytestmark = pytest.mark.slicer
 
@@ -162,6 +161,20 @@ def test_an_untouched_empty_segmentation_is_laid_on_the_volume(scene) -> None:
     assert same_points(segment_points(node, segment_id, parents), mask_points(mask, STRAIGHT, parents))
 
 
+def test_a_segmentation_that_was_placed_or_filled_by_someone_stays_in_its_frame(scene) -> None:
+    mask, parents = blob(SHAPE), PARENTS["linear"]
+    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT, parents=parents)
+    placed = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    put_below(placed, ELSEWHERE)
+    filled = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    filled.GetSegmentation().AddEmptySegment("drawn", "drawn")
+    for node, frame in ((placed, ELSEWHERE), (filled, ())):
+        before = node.GetTransformNodeID()
+        segment_id = addSegment(mask, volume, node, found())
+        assert node.GetTransformNodeID() == before
+        assert same_points(segment_points(node, segment_id, frame), mask_points(mask, STRAIGHT, parents), 1e-3)
+
+
 @pytest.mark.parametrize("parents", PARENTS.values(), ids=PARENTS)
 def test_an_empty_mask_is_a_legal_segment_and_survives_a_file(scene, tmp_path, parents) -> None:
     volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT, parents=parents)
@@ -173,52 +186,6 @@ def test_an_empty_mask_is_a_legal_segment_and_survives_a_file(scene, tmp_path, p
     again = read_segmentation(scene, tmp_path / "empty.seg.nrrd")
     assert [segment.GetName() for segment in segments(again)] == ["left lower lung opacity", "pneumothorax"]
     assert len(segment_points(again, empty_id)) == 0
-
-
-def test_the_same_phrase_twice_makes_two_segments_with_their_own_names(scene) -> None:
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = newSegmentation(volume)
-    masks = [blob(SHAPE), np.roll(blob(SHAPE), 1, axis=0), np.roll(blob(SHAPE), 2, axis=0)]
-    ids = [addSegment(mask, volume, node, found("left\n lung")) for mask in masks]
-    assert [segment.GetName() for segment in segments(node)] == ["left lung", "left lung (2)", "left lung (3)"]
-    for segment_id, mask in zip(ids, masks, strict=True):  # the three overlap
-        assert same_points(segment_points(node, segment_id), mask_points(mask, STRAIGHT))
-    assert uniqueSegmentName(node.GetSegmentation(), "right lung") == "right lung"
-
-
-def test_colors_are_taken_in_turn_unless_one_is_given(scene) -> None:
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = newSegmentation(volume)
-    for phrase in ("a", "b"):
-        addSegment(blob(SHAPE), volume, node, found(phrase))
-    addSegment(blob(SHAPE), volume, node, found("c"), color=(0.1, 0.2, 0.3))
-    assert np.allclose([segment.GetColor() for segment in segments(node)], [*COLORS[:2], (0.1, 0.2, 0.3)])
-    for phrase in COLORS:
-        addSegment(blob(SHAPE), volume, node, found(str(phrase)))
-    assert len(segments(node)) == 3 + len(COLORS)
-
-
-def test_a_terminology_entry_is_stored_and_the_name_stays_the_phrase(scene) -> None:
-    entry = "Some list~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^~~^^~^^"
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = newSegmentation(volume)
-    addSegment(blob(SHAPE), volume, node, found(), terminology=entry)
-    assert segments(node)[0].GetTerminology() == entry
-    assert segments(node)[0].GetName() == "left lower lung opacity"
-
-
-def test_an_unsure_answer_flags_the_segment_until_a_surer_one_comes(scene) -> None:
-    logic = slicer.vtkSlicerSegmentationsModuleLogic
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = newSegmentation(volume)
-    sure_id = addSegment(blob(SHAPE), volume, node, found())
-    unsure_id = addSegment(blob(SHAPE), volume, node, found("right lung", "unsure"))
-    assert [logic.GetSegmentStatus(segment) for segment in segments(node)] == [logic.NotStarted, logic.Flagged]
-    updateSegment(blob(SHAPE), volume, node, unsure_id, found("right lung"))
-    assert logic.GetSegmentStatus(segments(node)[1]) == logic.NotStarted
-    logic.SetSegmentStatus(segments(node)[0], logic.Flagged)  # by a person
-    updateSegment(blob(SHAPE), volume, node, sure_id, found())
-    assert logic.GetSegmentStatus(segments(node)[0]) == logic.Flagged
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["own layer", "shared layer"])
@@ -254,61 +221,6 @@ def test_an_update_to_nothing_and_back_works(scene) -> None:
     assert len(segment_points(node, segment_id)) == 0
     updateSegment(blob(SHAPE), volume, node, segment_id, found())
     assert same_points(segment_points(node, segment_id), mask_points(blob(SHAPE), STRAIGHT))
-
-
-def test_segmentation_and_volume_share_the_study(scene) -> None:
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    study = hierarchy.CreateStudyItem(hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "patient"), "study")
-    hierarchy.CreateItem(study, volume)
-    node = newSegmentation(volume)
-    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) == study
-
-
-def test_new_segmentations_have_names_of_their_own(scene) -> None:
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    names = [
-        newSegmentation(volume).GetName(),
-        newSegmentation(volume).GetName(),
-        newSegmentation(volume, "x").GetName(),
-    ]
-    assert names[0] == "film segmentation"
-    assert len(set(names)) == 3
-    assert names[2] == "x"
-
-
-def test_a_mask_of_another_size_is_refused(scene) -> None:
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = newSegmentation(volume)
-    with pytest.raises(ImageError, match=r"\(9, 8, 5\) voxels but film has \(9, 8, 6\)"):
-        addSegment(np.zeros((9, 8, 5), np.uint8), volume, node, found())
-    assert segments(node) == []
-
-
-def test_a_segmentation_made_of_surfaces_is_refused_and_stays_as_it_is(scene) -> None:
-    import vtk
-
-    sphere = vtk.vtkSphereSource()
-    sphere.Update()
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "implant")
-    node.SetSourceRepresentationToClosedSurface()
-    empty = scene.CopyNode(node)
-    node.AddSegmentFromClosedSurfaceRepresentation(sphere.GetOutput(), "implant", [1, 0, 0], "implant")
-    with pytest.raises(TextGuidedSegError, match="implant is made of surfaces"):
-        addSegment(blob(SHAPE), volume, node, found())
-    assert [segment.GetName() for segment in segments(node)] == ["implant"]
-    segment_id = addSegment(blob(SHAPE), volume, empty, found())
-    assert same_points(segment_points(empty, segment_id), mask_points(blob(SHAPE), STRAIGHT))
-
-
-def test_a_segment_that_was_deleted_meanwhile_is_named_in_the_error(scene) -> None:
-    volume = add_volume(scene, np.zeros(SHAPE, np.float32), STRAIGHT)
-    node = newSegmentation(volume)
-    segment_id = addSegment(blob(SHAPE), volume, node, found())
-    node.GetSegmentation().RemoveSegment(segment_id)
-    with pytest.raises(TextGuidedSegError, match=f"segment {segment_id} is no longer in film segmentation"):
-        updateSegment(blob(SHAPE), volume, node, segment_id, found())
 
 
 def test_the_points_of_a_mask_are_moved_as_the_matrices_say() -> None:

@@ -1,24 +1,18 @@
 """How a segment remembers where it came from: phrase, model, threshold and answer as tags of the segment.
 
-The tags travel with `.seg.nrrd` files and saved scenes. Slicer joins all tags of a segment with "|" and does not
-escape it, so every value is percent-encoded to plain ASCII first.
+The tags travel with `.seg.nrrd` files and saved scenes; `TextGuidedSegLib.provenance` says how values are encoded.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
 
 import vtk
 
-from TextGuidedSegLib.provenance import PREFIX
-
-# Kept as they are, so that a person can read the file's header; "|" would end the value and "%" starts an escape.
-_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{}~"
+from TextGuidedSegLib.provenance import PREFIX, decode_tag, encode_tag
 
 
 @dataclass(frozen=True)
@@ -99,7 +93,7 @@ def tagsOf(provenance: Provenance) -> dict[str, str]:
 def writeProvenance(segment, provenance: Provenance) -> None:
     """Set the tags of a `vtkSegment`; older ones of the same names are replaced."""
     for name, value in tagsOf(provenance).items():
-        segment.SetTag(name, encodeTag(value))
+        segment.SetTag(name, encode_tag(value))
 
 
 def readProvenance(segment) -> Provenance | None:
@@ -115,21 +109,10 @@ def readProvenance(segment) -> Provenance | None:
     return provenanceFromTags(tags) if PREFIX + "Phrase" in tags else None
 
 
-def encodeTag(text: str) -> str:
-    """Percent-encode a tag's value: plain ASCII without "|", line breaks and outer blanks."""
-    encoded = quote(text, safe=_PLAIN)
-    return re.sub(r"^ +| +$", lambda blanks: "%20" * len(blanks[0]), encoded)
-
-
-def decodeTag(value: str) -> str:
-    """Inverse of `encodeTag`."""
-    return unquote(value)
-
-
 def _tag(segment, name: str) -> str:
     value = vtk.reference("")
     segment.GetTag(name, value)
-    return decodeTag(str(value))
+    return decode_tag(str(value))
 
 
 def _number(text: str) -> float:

@@ -17,7 +17,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from TextGuidedSegLib.dicom_film import FILM_TAGS, film_from_dicom
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.geometry import Geometry, film_axis_codes
-from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image, image_kind
+from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image, image_kind, scalar_if_gray
 
 TURNED = (
     "The transform of this volume turns it by more than 45 degrees: "
@@ -49,7 +49,7 @@ def imageFromVolume(volumeNode) -> Image:
     if volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
         msg = f"{name} is a label map; choose the image it was drawn on"
         raise ImageError(msg)
-    array = _scalarIfGray(_voxels(volumeNode).copy(order="K"))
+    array = scalar_if_gray(_voxels(volumeNode).copy(order="K"))
     geometry = Geometry(array.shape[:3], _ijkToRas(volumeNode))
     modality = _modality(volumeNode)
     kind = image_kind(geometry.shape, modality)
@@ -153,15 +153,6 @@ def _scalars(imageData):
     return view.transpose(2, 1, 0, *range(3, view.ndim))
 
 
-def _scalarIfGray(array):
-    """Drop the alpha channel, and the channel axis of pictures that hold gray in all channels."""
-    if array.ndim == 4 and array.shape[3] in (2, 4):
-        array = array[..., :-1]
-    if array.ndim == 4 and all(np.array_equal(array[..., 0], array[..., c]) for c in range(1, array.shape[3])):
-        return array[..., 0]
-    return array
-
-
 def _ijkToRas(volumeNode) -> np.ndarray:
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
@@ -202,11 +193,10 @@ def _modality(volumeNode) -> str | None:
 
 
 def _isPicture(volumeNode) -> bool:
-    """True if the node came from a picture file, whose spacing of 1 is no measurement."""
+    """True if the node came from a picture file, whose resolution is that of a screen or printer."""
     storageNode = volumeNode.GetStorageNode()
     fileName = storageNode.GetFileName() if storageNode else None
-    isPicture = bool(fileName) and PurePath(fileName).suffix.lower() in _PICTURE_SUFFIXES
-    return isPicture and volumeNode.GetSpacing() == (1.0, 1.0, 1.0)
+    return bool(fileName) and PurePath(fileName).suffix.lower() in _PICTURE_SUFFIXES
 
 
 def _requireGrid(array, volumeNode) -> None:

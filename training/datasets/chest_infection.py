@@ -146,7 +146,7 @@ def split_sides(lesions: np.ndarray, zones: dict[str, tuple[str, ...]]) -> dict[
     if len(named) == 1:
         return {named[0]: lesions}
     parts, count = ndimage.label(lesions)
-    if count != 2:
+    if len(named) != 2 or count != 2:
         return {}
     centers = ndimage.center_of_mass(lesions, parts, (1, 2))
     left_label = 1 if centers[0][0] > centers[1][0] else 2

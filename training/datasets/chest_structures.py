@@ -45,8 +45,8 @@ class ChestStructures:
         index: Path of `index.csv`.
         splits: Values of the column `split` to use.
         config: Preprocessing.
-        held_out: Image names of the lesion set that are not in its training split; films that show the same patient
-            are left out here, so that no patient crosses splits.
+        held_out: Names of images and patients of the lesion set that are not in its training split; films that show
+            the same patient are left out here, so that no patient crosses splits.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ChestStructures:
         groups: dict[Path, list[Row]] = defaultdict(list)
         for row in read_index(index):
             usable = row.columns["split"] in splits and row.columns["kind"] in grammar.STRUCTURES
-            if usable and row.columns["chest_infection_twin"] not in held_out:
+            if usable and not held_out & {row.columns["chest_infection_twin"], row.columns["patient"]}:
                 groups[row.image].append(row)
         self.films = {"plain": [], "multi": []}  # type: dict[str, list[StructureFilm]]
         for rows in groups.values():

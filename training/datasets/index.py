@@ -35,7 +35,7 @@ def read_index(path: str | Path) -> list[Row]:
     if not path.is_file():
         msg = f"index file {path} does not exist; expected a CSV with the columns {', '.join(REQUIRED_COLUMNS)}"
         raise ValueError(msg)
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the first column
         lines = list(csv.DictReader(file))
     if not lines:
         msg = f"index file {path} has no rows"
@@ -45,6 +45,21 @@ def read_index(path: str | Path) -> list[Row]:
         msg = f"index file {path} lacks the columns {', '.join(missing)}; it has {', '.join(lines[0])}"
         raise ValueError(msg)
     return [Row(path.parent / line["image"], path.parent / line["mask"], line) for line in lines]
+
+
+def check_splits(rows: Sequence[Row]) -> None:
+    """Refuse an index in which an image or a named patient stands in two splits.
+
+    Raises:
+        ValueError: Names the image or patient and its splits; figures measured on such splits mean nothing.
+    """
+    for column in ("image", "patient"):
+        splits: dict[str, str] = {}
+        for row in rows:
+            name, split = row.columns.get(column), row.columns["split"]
+            if name and splits.setdefault(name, split) != split:
+                msg = f"{column} {name!r} stands in the splits {splits[name]!r} and {split!r}; expected only one"
+                raise ValueError(msg)
 
 
 def select(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:

@@ -1,0 +1,119 @@
+"""The smallest network that still has every part of the real one, as a model folder, and films in any orientation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from TextGuidedSegLib.config import BackboneConfig, NetworkConfig, PseudoImageConfig, TextEncoderConfig
+from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, coded_geometry, reorientation
+from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.network import FusedNetwork, second_names
+from TextGuidedSegLib.preprocessing import PreprocessingConfig
+from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder, Tokens
+from TextGuidedSegLib.weights import (
+    LICENSE_FILE,
+    TOKENIZER_FILE,
+    WEIGHTS_FILE,
+    DecisionConfig,
+    ModelCard,
+    hashes,
+    write_card,
+)
+from training.tokenizer import train_tokenizer
+
+SIZE = 48
+FILM_NETWORK = NetworkConfig(
+    text=TextEncoderConfig(embedding_size=16, layers=1, heads=2, feedforward_size=32),
+    pseudo_image=PseudoImageConfig(channels=2, width=16, layers=2, heads=2, frequencies=3, cell_px=8),
+    backbone=BackboneConfig(filters=(8, 16, 16)),
+)
+VOLUME_NETWORK = NetworkConfig(
+    spatial_dims=3,
+    text=FILM_NETWORK.text,
+    pseudo_image=FILM_NETWORK.pseudo_image,
+    backbone=BackboneConfig(filters=(4, 8, 8), norm="instance"),
+)
+
+PHRASES = tuple(
+    " ".join(words)
+    for words in itertools.product(("left", "right"), ("upper", "middle", "lower"), ("lung",), ("opacity", "infection"))
+)
+ORIENTATIONS: tuple[AxisCodes, ...] = tuple(
+    (codes[0], codes[1], codes[2])
+    for order in itertools.permutations(("RL", "AP", "SI"))
+    for codes in itertools.product(*order)
+)
+
+
+def tokenizer() -> Tokenizer:
+    """A tokenizer of the kind that is shipped, trained on a dozen phrases."""
+    return train_tokenizer(PHRASES, 2000)
+
+
+def phrase_tokenizer(folder: Path, max_tokens: int = 512) -> PhraseTokenizer:
+    """The same as the library reads it from a model folder."""
+    return PhraseTokenizer.from_file(folder / TOKENIZER_FILE, max_tokens)
+
+
+def network(config: NetworkConfig = FILM_NETWORK, *, seed: int = 0, vocabulary_size: int = 2000) -> FusedNetwork:
+    """A randomly initialized network, ready for inference; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FusedNetwork(config, TextEncoder.compact(config.text, vocabulary_size)).eval()
+
+
+def answer_everywhere(net: FusedNetwork, probability: float) -> FusedNetwork:
+    """Make a network answer every pixel of every image alike, through the weights of its last layer alone."""
+    with torch.no_grad():
+        net.backbone.output_block.conv.conv.weight.zero_()
+        net.backbone.output_block.conv.conv.bias.fill_(math.log(probability / (1 - probability)))
+    return net
+
+
+def write_model(folder: Path, net: FusedNetwork | None = None, **card: Any) -> Path:
+    """Write a whole model folder; `card` replaces entries of its card."""
+    folder.mkdir(parents=True)
+    words = tokenizer()
+    words.save(str(folder / TOKENIZER_FILE))
+    net = net or network(vocabulary_size=words.get_vocab_size())
+    state = net.state_dict()
+    repeated = second_names(state)
+    save_file({name: one.contiguous() for name, one in state.items() if name not in repeated}, folder / WEIGHTS_FILE)
+    (folder / LICENSE_FILE).write_text("Made for a test: do what you like.\n", encoding="utf-8")
+    values: dict[str, Any] = {
+        "name": folder.name,
+        "version": "0.0",
+        "summary": "A random network for tests.",
+        "kinds": ("film",),
+        "modalities": ("CR", "DX"),
+        "image_channels": 1,
+        "phrases": PHRASES[:2],
+        "network": net.config,
+        "preprocessing": PreprocessingConfig(size=SIZE),
+        "decision": DecisionConfig(),
+        "sha256": dict(hashes(folder)),
+        "license": "test only",
+    }
+    write_card(folder, ModelCard(**values | card))
+    return folder
+
+
+def random_tokens(batch: int, length: int, *, seed: int = 0) -> Tokens:
+    """Tokens without padding; the first five ids are marks."""
+    ids = torch.randint(5, 1000, (batch, length), generator=torch.Generator().manual_seed(seed))
+    return Tokens(ids, torch.ones_like(ids, dtype=torch.bool))
+
+
+def film_image(displayed: np.ndarray, codes: AxisCodes = FILM_CODES) -> Image:
+    """The film displayed as `(rows, columns)`, stored with array axes that run to `codes`."""
+    array = reorientation(FILM_CODES, codes).apply(displayed.T[:, :, None])
+    shape = (array.shape[0], array.shape[1], array.shape[2])
+    return Image.from_array(array, coded_geometry(shape, codes, (0.5, 0.5, 0.5)).affine_ijk_to_ras)

@@ -1,0 +1,323 @@
+"""What each data set draws: targets cut to what the phrase names, negatives that are true, splits that do not leak."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from TextGuidedSegLib.phrase import Phrase, parse
+
+from Testing.training.tiny import (
+    LESIONS,
+    LEVELS,
+    PREPROCESSING,
+    SIZE,
+    STRUCTURES,
+    lesion_film,
+    structure_film,
+    write_png,
+)
+from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.io import read_image
+from TextGuidedSegLib.preprocessing import prepare_film
+from training import grammar
+from training.config import TrainConfig
+from training.datasets.chest_infection import ChestInfection, split_sides
+from training.datasets.chest_structures import ChestStructures
+from training.datasets.films import load_mask, load_pair
+from training.datasets.phantoms import PhantomFilms
+from training.datasets.sample import Sample, SampleSource, collate
+from training.train import build_sources
+
+ALL, NOTHING = ("upper", "middle", "lower"), ()
+TRAIN = [number for number, row in enumerate(LESIONS) if row.split == "train"]
+
+
+@pytest.fixture(scope="module")
+def infection(lesion_index: Path) -> ChestInfection:
+    return ChestInfection(lesion_index, "train", PREPROCESSING)
+
+
+@pytest.fixture(scope="module")
+def structures(structure_index: Path) -> ChestStructures:
+    return ChestStructures(structure_index, ("train",), PREPROCESSING, frozenset())
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> PhantomFilms:
+    return PhantomFilms(8, PREPROCESSING, seed=900)
+
+
+def draws(source: SampleSource, count: int, seed: int = 0) -> list[Sample]:
+    rng = random.Random(seed)
+    return [source.draw(rng) for _ in range(count)]
+
+
+def names(phrase: Phrase, side: str, level: str) -> bool:
+    """Whether a phrase speaks of one level of one side; without a place it speaks of all."""
+    return not phrase.places or any(
+        place.side in (side, "both", "none") and level in (place.levels or LEVELS) for place in phrase.places
+    )
+
+
+def seen_by_the_network(path: Path) -> np.ndarray:
+    return prepare_film(read_image(path), PREPROCESSING).array.astype(np.float16)
+
+
+class TestFilms:
+    def test_a_mask_that_needs_no_resampling_is_the_drawn_one(self, lesion_index: Path) -> None:
+        number = TRAIN[0]
+        paths = (lesion_index.parent / part / f"{LESIONS[number].name}.png" for part in ("images", "masks"))
+        image, mask = paths
+        array, (loaded,) = load_pair(image, [mask], PREPROCESSING)
+        assert np.array_equal(loaded, lesion_film(number).lesions.T)  # I is the column, J the row
+        assert (array.dtype, loaded.dtype) == (np.float16, np.uint8)
+
+    def test_the_patients_left_lies_at_the_end_of_the_first_axis(self, structures: ChestStructures) -> None:
+        for film in structures.films["plain"]:
+            left, right = (np.argwhere(film.masks[f"{side} lung"]).mean(axis=0) for side in ("left", "right"))
+            assert left[0] > SIZE / 2 > right[0]
+
+    def test_a_resampled_mask_is_thresholded_once_at_one_half(self, tmp_path: Path) -> None:
+        # 128 pixels become 64: a mask that covers one and a half new pixels covers, rounded once, the one and the half.
+        film, mask = np.zeros((128, 128)), np.zeros((128, 128), dtype=bool)
+        film[::3] = 200
+        mask[:, 40:43] = True
+        write_png(tmp_path / "film.png", film)
+        write_png(tmp_path / "mask.png", mask)
+        plan = prepare_film(read_image(tmp_path / "film.png"), PREPROCESSING).plan
+        _, (loaded,) = load_pair(tmp_path / "film.png", [tmp_path / "mask.png"], PREPROCESSING)
+        coverage = plan.apply(mask.T[:, :, None].astype(np.float32))[:, :, 0]
+        assert np.array_equal(loaded, coverage > 0.5)
+        assert set(np.unique(loaded)) == {0, 1}
+
+    def test_any_value_above_zero_is_inside(self, tmp_path: Path) -> None:
+        image = read_image_of(tmp_path, np.arange(400.0).reshape(20, 20) % 256)
+        for value in (1, 128, 255):
+            pixels = np.zeros((20, 20))
+            pixels[3, 5] = value
+            write_png(tmp_path / "mask.png", pixels)
+            mask = load_mask(tmp_path / "mask.png", image)
+            assert (mask.dtype, mask.shape) == (bool, (20, 20, 1))
+            assert np.argwhere(mask).tolist() == [[5, 3, 0]]
+
+    @pytest.mark.parametrize("shape", [(48, 96), (96, 48)], ids=["wide", "tall"])
+    def test_a_film_that_is_not_square_is_padded_black_and_its_mask_empty(
+        self, tmp_path: Path, shape: tuple[int, int]
+    ) -> None:
+        rows, columns = np.indices(shape)
+        write_png(tmp_path / "film.png", 40.0 + rows + columns)
+        write_png(tmp_path / "mask.png", np.ones(shape, dtype=bool))
+        array, (mask,) = load_pair(tmp_path / "film.png", [tmp_path / "mask.png"], PREPROCESSING)
+        used = (slice(0, shape[1] * SIZE // 96), slice(0, shape[0] * SIZE // 96))
+        outside = np.ones((SIZE, SIZE), dtype=bool)
+        outside[used] = False
+        assert array.shape == mask.shape == (SIZE, SIZE)
+        assert (array[outside] == array[used].min()).all()
+        assert mask[used].all()
+        assert not mask[outside].any()
+
+    def test_a_mask_of_another_size_is_refused(self, tmp_path: Path) -> None:
+        image = read_image_of(tmp_path, np.arange(400.0).reshape(20, 20) % 256)
+        write_png(tmp_path / "mask.png", np.ones((20, 21), dtype=bool))
+        with pytest.raises(ValueError, match=r"mask\.png has \(21, 20\) pixels, its image \(20, 20\)"):
+            load_mask(tmp_path / "mask.png", image)
+
+    @pytest.mark.parametrize("content", [None, b"", b"no picture"], ids=["missing", "empty", "text"])
+    def test_an_unreadable_mask_is_named(self, tmp_path: Path, content: bytes | None) -> None:
+        image = read_image_of(tmp_path, np.arange(400.0).reshape(20, 20) % 256)
+        if content is not None:
+            (tmp_path / "mask.png").write_bytes(content)
+        with pytest.raises(ImageError, match=r"mask\.png"):
+            load_mask(tmp_path / "mask.png", image)
+
+
+def read_image_of(folder: Path, pixels: np.ndarray):
+    write_png(folder / "film.png", pixels)
+    return read_image(folder / "film.png")
+
+
+class TestSplits:
+    def test_a_split_has_its_own_films_only(self, lesion_index: Path, infection: ChestInfection) -> None:
+        assert len(infection.films) == len(TRAIN)
+        dev = ChestInfection(lesion_index, "dev", PREPROCESSING)
+        assert len(dev.films) == len(LESIONS) - len(TRAIN)
+        assert not any(np.array_equal(one.array, other.array) for one in infection.films for other in dev.films)
+
+    def test_twins_and_patients_of_other_splits_are_left_out(self, config: TrainConfig, structure_index: Path) -> None:
+        (_, infection), (_, structures), (_, _) = build_sources(config)
+        assert isinstance(infection, ChestInfection)
+        assert isinstance(structures, ChestStructures)
+        kept = {"normal", "tuberculosis", "multi_train"}
+        films = [film for group in structures.films.values() for film in group]
+        expected = [seen_by_the_network(structure_index.parent / "images" / f"{name}.png") for name in sorted(kept)]
+        assert len(films) == len(expected)
+        assert all(any(np.array_equal(film.array, array) for film in films) for array in expected)
+
+    def test_the_shares_of_the_sources_are_the_configured_ones(self, config: TrainConfig) -> None:
+        assert [share for share, _ in build_sources(config)] == pytest.approx([0.5, 0.3, 0.2])
+
+
+class TestSplitSides:
+    LESIONS = np.zeros((40, 30), dtype=np.uint8)
+    LESIONS[5:10, 3:8] = 1  # the patient's right
+    LESIONS[28:36, 20:25] = 1  # the patient's left
+
+    def test_two_components_are_ordered_by_their_centers(self) -> None:
+        sides = split_sides(self.LESIONS, {"left": ("lower",), "right": ("upper",)})
+        assert np.argwhere(sides["left"]).min(axis=0).tolist() == [28, 20]
+        assert np.argwhere(sides["right"]).max(axis=0).tolist() == [9, 7]
+        assert np.array_equal(sides["left"] + sides["right"], self.LESIONS)
+
+    def test_a_one_sided_caption_owns_the_whole_mask(self) -> None:
+        sides = split_sides(self.LESIONS, {"left": ALL, "right": NOTHING})
+        assert list(sides) == ["left"]
+        assert np.array_equal(sides["left"], self.LESIONS)
+
+    @pytest.mark.parametrize("zones", [{"left": NOTHING, "right": NOTHING}])
+    def test_a_caption_without_a_place_tells_no_side(self, zones: dict[str, tuple[str, ...]]) -> None:
+        assert split_sides(self.LESIONS, zones) == {}
+
+    @pytest.mark.parametrize("count", [0, 1, 3])
+    def test_another_number_of_components_tells_no_side(self, count: int) -> None:
+        lesions = np.zeros((40, 30), dtype=np.uint8)
+        for number in range(count):
+            lesions[12 * number : 12 * number + 6, 4:9] = 1
+        assert split_sides(lesions, {"left": ALL, "right": ALL}) == {}
+
+
+class TestChestInfection:
+    def test_doubtful_films_are_not_split_by_side(self, infection: ChestInfection) -> None:
+        doubtful = [bool(LESIONS[number].flag) or LESIONS[number].published_side != "image" for number in TRAIN]
+        assert [film.only_side is None and not film.sides for film in infection.films] == [
+            doubt or (len(LESIONS[number].lesions) == 2 and not film.sides)
+            for doubt, number, film in zip(doubtful, TRAIN, infection.films, strict=True)
+        ]
+        assert sum(doubtful) == 2
+
+    def test_only_what_the_phrase_names_is_in_the_target(self, infection: ChestInfection) -> None:
+        for sample in draws(infection, 1500):
+            film = next(film for film in infection.films if film.array is sample.array)
+            phrase = None if sample.absent else parse(sample.phrase)
+            assert not (sample.mask & ~film.mask).any()
+            if phrase is None or not sample.mask.any() or not film.sides:
+                continue
+            for side, part in film.sides.items():
+                named = any(names(phrase, side, level) for level in LEVELS)
+                assert np.array_equal(sample.mask * part, part * named), sample.phrase
+
+    def test_an_empty_target_has_a_phrase_for_what_is_not_there(self, infection: ChestInfection) -> None:
+        kinds = Counter()
+        for sample in draws(infection, 1500):
+            film = next(film for film in infection.films if film.array is sample.array)
+            if sample.mask.any():
+                continue
+            assert not sample.pointed
+            if sample.phrase in grammar.ABSENT_STRUCTURES:
+                kinds["structure"] += 1
+                continue
+            assert film.sides, "a film whose sides are in doubt has no empty side"
+            phrase = parse(sample.phrase)
+            there = [(side, level) for side, levels in film.zones.items() for level in levels]
+            assert not any(names(phrase, side, level) for side, level in there), sample.phrase
+            kinds["side" if phrase.side != film.only_side else "level"] += 1
+        assert set(kinds) == {"structure", "side", "level"}
+
+    def test_words_point_at_every_target_they_name(self, infection: ChestInfection) -> None:
+        for sample in draws(infection, 500):
+            assert sample.pointed == (bool(sample.mask.any()) and not sample.absent)
+            assert sample.absent == (not sample.phrase)
+
+    def test_some_phrases_are_missing_so_that_the_null_is_learned(self, infection: ChestInfection) -> None:
+        absent = [sample for sample in draws(infection, 1500) if sample.absent]
+        assert 0.04 < len(absent) / 1500 < 0.09
+        assert all(sample.mask.any() for sample in absent)
+
+    def test_captions_and_paraphrases_both_occur(self, infection: ChestInfection) -> None:
+        captions = {LESIONS[number].caption.lower() for number in TRAIN}
+        phrases = {sample.phrase for sample in draws(infection, 1500)}
+        assert captions <= phrases
+        assert len(phrases) > 100
+
+
+class TestChestStructures:
+    def test_the_target_is_the_structure_that_the_phrase_names(self, structures: ChestStructures) -> None:
+        sides = {"left lung": "left", "right lung": "right", "both lungs": "both"}
+        for sample in draws(structures, 600):
+            film = next(film for film in structures.films["plain"] if film.array is sample.array)
+            kinds = [kind for kind, mask in film.masks.items() if mask is sample.mask]
+            if kinds:
+                phrase = parse(sample.phrase)
+                assert phrase.side in {sides[kinds[0]], "none" if kinds[0] == "both lungs" else sides[kinds[0]]}
+                assert phrase.finding is None
+            else:
+                assert not sample.mask.any()
+
+    def test_tuberculosis_films_are_never_lesion_negatives(self, structures: ChestStructures) -> None:
+        (tuberculosis,) = (film for film in structures.films["plain"] if not film.normal)
+        samples = [sample for sample in draws(structures, 1500) if sample.array is tuberculosis.array]
+        assert len(samples) > 400
+        assert {s.phrase for s in samples if not s.mask.any()} <= set(grammar.ABSENT_STRUCTURES)
+
+    def test_normal_films_are(self, structures: ChestStructures) -> None:
+        (normal,) = (film for film in structures.films["plain"] if film.normal)
+        empty = [s.phrase for s in draws(structures, 600) if s.array is normal.array and not s.mask.any()]
+        assert any(parse(phrase).finding for phrase in empty)
+
+    def test_films_with_many_structures_are_drawn_more_often(self, config: TrainConfig, structure_index: Path) -> None:
+        source = ChestStructures(structure_index, ("train", "train_multi"), PREPROCESSING, frozenset())
+        assert {group: len(films) for group, films in source.films.items()} == {"plain": 2, "multi": 3}
+        multi = {id(film.array) for film in source.films["multi"]}
+        share = np.mean([id(sample.array) in multi for sample in draws(source, 1500)])
+        assert share == pytest.approx(0.2, abs=0.03)
+
+    def test_the_masks_are_the_drawn_ones(self, structures: ChestStructures) -> None:
+        film = structures.films["plain"][0]
+        assert STRUCTURES[0][0] == "normal"
+        drawn = structure_film(0)
+        assert np.array_equal(film.masks["left lung"], drawn.lungs["left"].T)
+        assert np.array_equal(film.masks["both lungs"], (drawn.lungs["left"] | drawn.lungs["right"]).T)
+
+
+class TestPhantoms:
+    def test_the_target_is_exactly_what_the_parser_reads_in_the_phrase(self, phantoms: PhantomFilms) -> None:
+        for sample in draws(phantoms, 800):
+            film = next(film for array, film in phantoms.films if array is sample.array)
+            phrase = parse(sample.phrase)
+            if phrase.finding is None:
+                lungs = [lung for side, lung in film.lungs.items() if names(phrase, side, "middle")]
+                expected = np.any(lungs, axis=0)
+            else:
+                named = [mask for side, level, mask in film.lesion_places if names(phrase, side, level)]
+                expected = np.any([np.zeros_like(film.lesions), *named], axis=0)
+            assert np.array_equal(sample.mask, expected.T), sample.phrase
+            assert sample.pointed == bool(sample.mask.any())
+
+    def test_phantoms_have_none_to_three_lesions_and_their_own_seeds(self, phantoms: PhantomFilms) -> None:
+        assert {len(film.lesion_places) for _, film in phantoms.films} <= {0, 1, 2, 3}
+        others = PhantomFilms(2, PREPROCESSING, seed=907)
+        assert np.array_equal(others.films[0][0], phantoms.films[7][0])
+
+
+@pytest.mark.parametrize("name", ["infection", "structures", "phantoms"])
+def test_equal_seeds_draw_equal_samples(name: str, request: pytest.FixtureRequest) -> None:
+    source: SampleSource = request.getfixturevalue(name)
+    for one, same in zip(draws(source, 50, seed=3), draws(source, 50, seed=3), strict=True):
+        assert one.phrase == same.phrase
+        assert one.array is same.array
+        assert np.array_equal(one.mask, same.mask)
+    assert [s.phrase for s in draws(source, 50, seed=3)] != [s.phrase for s in draws(source, 50, seed=4)]
+
+
+def test_a_batch_stacks_its_samples(phantoms: PhantomFilms) -> None:
+    samples = draws(phantoms, 3)
+    batch = collate([*samples, Sample(samples[0].array, samples[0].mask, "", absent=True, pointed=False)])
+    assert batch.image.shape == batch.mask.shape == (4, 1, SIZE, SIZE)
+    assert str(batch.image.dtype) == str(batch.mask.dtype) == "torch.float32"
+    assert np.array_equal(batch.mask[1, 0].numpy(), samples[1].mask)
+    assert batch.phrases == (*(sample.phrase for sample in samples), "")
+    assert batch.absent.tolist() == [False, False, False, True]
+    assert batch.pointed.tolist() == [*(sample.pointed for sample in samples), False]

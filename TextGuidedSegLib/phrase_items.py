@@ -1,0 +1,157 @@
+"""From a typed phrase to items: abbreviations expanded, misspelled words corrected, each run of words named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from TextGuidedSegLib.phrase_words import Word, clean, join_words, split_words
+from TextGuidedSegLib.vocabulary import Term, Vocabulary
+
+PLACE_KINDS = frozenset({"side", "level", "whole", "structure", "region"})
+NAMED_PLACE_KINDS = PLACE_KINDS - {"whole"}
+_UNKNOWN = Term("unknown", "unknown")
+
+
+@dataclass(slots=True)
+class Item:
+    """A run of words that stands for one thing.
+
+    Attributes:
+        term: What it stands for.
+        words: The words.
+        negated: The phrase says that this is not there.
+        excepted: It is taken out of what the phrase names (*except the left lung*).
+        restored: It is taken out of what the phrase negates (*no opacity except in the left lung*).
+    """
+
+    term: Term
+    words: list[Word]
+    negated: bool = False
+    excepted: bool = False
+    restored: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Kind of the term."""
+        return self.term.kind
+
+    @property
+    def first(self) -> Word:
+        """The first word, with what stands before the item."""
+        return self.words[0]
+
+    @property
+    def text(self) -> str:
+        """The words with single spaces."""
+        return " ".join(word.text for word in self.words)
+
+
+@dataclass(slots=True)
+class Reading:
+    """A phrase read word by word.
+
+    Attributes:
+        items: All words, in order, grouped into items.
+        tail: What stands after the last word.
+        corrections: Misspelled words and what they were read as.
+        expansions: Abbreviations and their full words.
+    """
+
+    items: list[Item]
+    tail: str
+    corrections: list[tuple[str, str]] = field(default_factory=list)
+    expansions: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def normalized(self) -> str:
+        """The phrase as it was read."""
+        return join_words((word for item in self.items for word in item.words), self.tail)
+
+
+def read_items(text: str, vocabulary: Vocabulary) -> Reading:
+    """Words of a phrase with their meaning, before anything is made of their order."""
+    reading = Reading([], "")
+    words, reading.tail = split_words(_expand_signed(clean(text), vocabulary, reading))
+    words = _correct(words, vocabulary, reading)
+    words = _expand(words, vocabulary, reading)
+    texts = [word.text for word in words]
+    start = 0
+    while start < len(words):
+        term, length = _match(words, texts, start, vocabulary)
+        reading.items.append(Item(term, words[start : start + length]))
+        start += length
+    return reading
+
+
+def _match(words: list[Word], texts: list[str], start: int, vocabulary: Vocabulary) -> tuple[Term, int]:
+    end = start + 1
+    # A term has no comma or full stop inside.
+    while end < len(words) and words[end].before in (" ", "-"):
+        end += 1
+    found = vocabulary.match(texts[:end], start)
+    if found is not None:
+        return found
+    return Term("number", texts[start]) if _is_number(texts[start]) else _UNKNOWN, 1
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 2
+
+
+def _expand_signed(text: str, vocabulary: Vocabulary, reading: Reading) -> str:
+    """Abbreviations with a stroke: *b/l*, *w/o*."""
+    if "/" not in text:
+        return text
+
+    def full(match: re.Match[str]) -> str:
+        words = vocabulary.signed_abbreviations[match.group()]
+        reading.expansions.append((match.group(), words))
+        return words
+
+    shorts = "|".join(map(re.escape, vocabulary.signed_abbreviations))
+    return re.sub(rf"(?<![^\W_])(?:{shorts})(?![^\W_])", full, text) if shorts else text
+
+
+def _correct(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list[Word]:
+    result: list[Word] = []
+    for word in words:
+        corrected = vocabulary.speller.correct(word.text)
+        if corrected is None:
+            result.append(word)
+            continue
+        reading.corrections.append((word.text, corrected))
+        result += _words(corrected, word.before)
+    return result
+
+
+def _expand(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list[Word]:
+    texts = [word.text for word in words]
+    result: list[Word] = []
+    start = 0
+    while start < len(words):
+        found = vocabulary.match_abbreviation(texts, start)
+        if found is None or (len(texts[start]) == 1 and _beside_side(texts, start, vocabulary)):
+            result.append(words[start])
+            start += 1
+            continue
+        full, length = found
+        reading.expansions.append((" ".join(texts[start : start + length]), full))
+        result += _words(full, words[start].before)
+        start += length
+        if full in ("left", "right") and start < len(words) and words[start].before == ". ":
+            words[start].before = " "  # the full stop of "l." and "rt."
+    return result
+
+
+def _beside_side(texts: list[str], position: int, vocabulary: Vocabulary) -> bool:
+    """A single letter next to a word for a side is a slip (*lower l right lung*), no second side."""
+    around = texts[max(0, position - 1) : position] + texts[position + 1 : position + 2]
+    found = [vocabulary.match([text], 0) for text in around]
+    return any(match is not None and match[0].kind == "side" for match in found)
+
+
+def _words(text: str, before: str) -> list[Word]:
+    words, _ = split_words(text)
+    words[0].before = before
+    return words

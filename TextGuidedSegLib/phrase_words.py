@@ -1,0 +1,77 @@
+"""A phrase as words and what stands between them, so that it can be put together again with some words replaced."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_SIGNS = str.maketrans(
+    {**dict.fromkeys("‘’‛ʼ`´", "'"), **dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‐‑‒–—−", "-"), "_": " "}
+)
+_COMMA = re.compile(r" ?([,;]) ?")
+_SPACES = re.compile(r"\s+")
+_SENTENCE_ENDS = frozenset(".;!?")
+_JOINS = frozenset("/&+")
+_PAUSES = frozenset(",:()[]|<>")
+
+
+@dataclass(slots=True)
+class Word:
+    """One word of a phrase.
+
+    Attributes:
+        text: Lower-case letters and digits, perhaps with an apostrophe inside.
+        before: What stands between the previous word and this one.
+    """
+
+    text: str
+    before: str
+
+    @property
+    def starts_sentence(self) -> bool:
+        """A full stop or its like stands before this word."""
+        return not _SENTENCE_ENDS.isdisjoint(self.before)
+
+    @property
+    def is_joined(self) -> bool:
+        """A sign that means *and* stands before this word."""
+        return not _JOINS.isdisjoint(self.before)
+
+    @property
+    def follows_pause(self) -> bool:
+        """A comma, a colon, a bracket or a dash between spaces stands before this word."""
+        return " - " in self.before or not _PAUSES.isdisjoint(self.before)
+
+
+def clean(text: str) -> str:
+    """Lower case, one kind of quote and dash, single spaces, one space after a comma.
+
+    Cleaning what is clean changes nothing.
+    """
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).translate(_SIGNS)
+    # Control characters end words; invisible ones (zero width, direction marks) do not.
+    kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
+    return _COMMA.sub(r"\1 ", _SPACES.sub(" ", "".join(kept))).strip()
+
+
+def split_words(cleaned: str) -> tuple[list[Word], str]:
+    """Words of cleaned text, and what stands after the last one."""
+    words: list[Word] = []
+    end = 0
+    for match in _WORD.finditer(cleaned):
+        words.append(Word(match.group(), cleaned[end : match.start()]))
+        end = match.end()
+    return words, cleaned[end:]
+
+
+def word_texts(text: str) -> tuple[str, ...]:
+    """The words of any text, without what stands between them."""
+    return tuple(_WORD.findall(clean(text)))
+
+
+def join_words(words: Iterable[Word], tail: str) -> str:
+    """The inverse of `split_words`; words may have been replaced or left out."""
+    return clean("".join(word.before + word.text for word in words) + tail)

@@ -1,0 +1,166 @@
+"""The words that phrases are made of: what each means, what it is called when mirrored, its SNOMED CT code.
+
+All words live in `data/vocabulary.json`, whose first lines describe its form. A clinician extends it by a second file of
+the same form that holds only what is new:
+
+    {"findings": {"nodule": {"synonyms": ["nodulation"]}}, "abbreviations": {"luln": "left upper lung nodule"}}
+
+    parse("LULN", load_vocabulary("ours.json"))
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from TextGuidedSegLib.phrase_spelling import Speller
+from TextGuidedSegLib.phrase_words import word_texts
+from TextGuidedSegLib.vocabulary_file import Content, VocabularyError, merge, nearest, read_vocabulary_file
+from TextGuidedSegLib.vocabulary_mirror import Mirror
+from TextGuidedSegLib.vocabulary_terms import (
+    KINDS,
+    LEVELS,
+    Entry,
+    Level,
+    SnomedCode,
+    Term,
+    Value,
+    Words,
+    by_first_word,
+    make_entries,
+    make_snomed,
+    make_terms,
+)
+
+__all__ = [
+    "LEVELS", "Entry", "Level", "SnomedCode", "Term", "Vocabulary", "VocabularyError", "default_vocabulary",
+    "load_vocabulary",
+]  # fmt: skip
+
+_BUILT_IN = Path(__file__).with_name("data") / "vocabulary.json"
+_COMMON_WORDS = Path(__file__).with_name("data") / "common_words.txt"
+# Shorter function words are near to too many words.
+_SHORTEST_FUNCTION_WORD = 5
+
+
+class Vocabulary:
+    """A compiled vocabulary.
+
+    Attributes:
+        snomed: Codes by name: findings, structures, regions (such as *lower lobe*), sides.
+        numbers: Value of each number word.
+        areas: Words that a number may count, besides findings.
+        mirror: Exchanges left and right in a text.
+        speller: Corrects misspelled words.
+
+    Args:
+        content: Merged content of checked files.
+
+    Raises:
+        VocabularyError: An entry names another one that does not exist, or a word with a side has no counterpart.
+    """
+
+    def __init__(self, content: Content) -> None:
+        _check_references(content)
+        self._entries = make_entries(content)
+        self.snomed: Mapping[str, SnomedCode] = make_snomed(content)
+        self.numbers: Mapping[str, int] = content["numbers"]
+        self.areas = frozenset(content["function_words"]["areas"])
+        self.mirror = Mirror(content)
+        abbreviations: dict[str, str] = content["abbreviations"]
+        self.signed_abbreviations = {short.lower(): full for short, full in abbreviations.items() if "/" in short}
+        self._abbreviations = {word_texts(short): full for short, full in abbreviations.items() if "/" not in short}
+        self._terms = make_terms(content)
+        self._terms_by_first_word = by_first_word(self._terms)
+        self._abbreviations_by_first_word = by_first_word(self._abbreviations)
+        self.speller = self._make_speller(content)
+
+    def entry(self, term: Term) -> Entry:
+        """The entry of a finding, structure or region."""
+        return self._entries[term.kind, term.name]
+
+    def structure(self, name: str) -> Entry:
+        """The entry of a structure by its name."""
+        return self._entries["structure", name]
+
+    def match(self, words: Sequence[str], start: int) -> tuple[Term, int] | None:
+        """The longest term that begins at a word, and its number of words."""
+        return _longest(self._terms_by_first_word, words, start)
+
+    def match_abbreviation(self, words: Sequence[str], start: int) -> tuple[str, int] | None:
+        """The full words of the longest abbreviation that begins at a word, and its number of words."""
+        return _longest(self._abbreviations_by_first_word, words, start)
+
+    def _make_speller(self, content: Content) -> Speller:
+        targets: dict[str, str] = {}
+        others = {word for words in self._abbreviations for word in words}
+        for words, term in self._terms.items():
+            for word in words:
+                if term.kind in KINDS.values():
+                    targets.setdefault(word, term.name)
+                elif len(word) >= _SHORTEST_FUNCTION_WORD:
+                    targets.setdefault(word, word)
+                else:
+                    others.add(word)
+        never = set(_COMMON_WORDS.read_text(encoding="utf-8").split())
+        never.update(word for text in content["never_correct"] for word in word_texts(text))
+        self._check_expansions(targets.keys() | others)
+        return Speller(targets, others, never)
+
+    def _check_expansions(self, known: set[str]) -> None:
+        for short, full in [*self._abbreviations.items(), *self.signed_abbreviations.items()]:
+            words = word_texts(full)
+            strange = [word for word in words if word not in known and not word.isdigit()]
+            if strange or any(self.match_abbreviation(words, start) for start in range(len(words))):
+                name = short if isinstance(short, str) else " ".join(short)
+                problem = f"{strange[0]!r} is no word of this vocabulary" if strange else "it has an abbreviation in it"
+                msg = f"abbreviations > {name}: {full!r}: {problem}; use full words, or add them first (descriptions take any)"
+                raise VocabularyError(msg)
+
+
+@functools.cache
+def default_vocabulary() -> Vocabulary:
+    """The vocabulary that comes with the library."""
+    return Vocabulary(read_vocabulary_file(_BUILT_IN))
+
+
+def load_vocabulary(*paths: str | Path) -> Vocabulary:
+    """The library's vocabulary with files of one's own merged into it, in this order.
+
+    Args:
+        paths: JSON files of the same form, each with only what it adds or changes.
+
+    Raises:
+        VocabularyError: A file is missing or not valid; names the file, the place and what would be right.
+    """
+    content = read_vocabulary_file(_BUILT_IN)
+    vocabulary = default_vocabulary()
+    for path in map(Path, paths):
+        new = read_vocabulary_file(path)
+        try:
+            content = merge(content, new)
+            vocabulary = Vocabulary(content)
+        except VocabularyError as error:
+            msg = f"{path}: {error}"
+            raise VocabularyError(msg) from error
+    return vocabulary
+
+
+def _longest(
+    grouped: Mapping[str, list[tuple[Words, Value]]], words: Sequence[str], start: int
+) -> tuple[Value, int] | None:
+    for candidate, value in grouped.get(words[start], ()):
+        if tuple(words[start : start + len(candidate)]) == candidate:
+            return value, len(candidate)
+    return None
+
+
+def _check_references(content: Content) -> None:
+    structures = content["structures"]
+    for section in ("findings", "regions"):
+        for name, entry in content[section].items():
+            if entry.get("structure", "lung") not in structures:
+                wrong = entry["structure"]
+                msg = f"{section} > {name} > structure: {wrong!r} is no structure{nearest(wrong, structures)}"
+                raise VocabularyError(msg)
