@@ -23,7 +23,7 @@ HEAVY = {"torch", "monai", "transformers", "tokenizers", "safetensors", "SimpleI
 # These answer questions about files and phrases in a process that has no torch.
 LIGHT_FILES = ("errors", "geometry", "image", "io", "phantom", "phrase", "weights")
 # Only these may know the run from phrase to segment; everything else lies below it.
-ABOVE_INFERENCE = {"__init__", "__main__", "cli", "inference"}
+ABOVE_INFERENCE = {"__init__", "__main__", "cli", "inference", "provenance", "warm_segmenter", "worker"}
 
 MOST_FILE_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 8
 

@@ -14,10 +14,15 @@ from torch import nn
 
 from TextGuidedSegLib.config import BackboneConfig
 
+_FEWEST_LEVELS = 3  # DynUNet's own limit, which it checks too late to say so
+
 
 def _dynunet(config: BackboneConfig, in_channels: int, spatial_dims: int) -> nn.Module:
     """nnU-Net's network with residual blocks (Isensee et al. 2021)."""
     levels = len(config.filters)
+    if levels < _FEWEST_LEVELS:
+        msg = f"filters must have at least {_FEWEST_LEVELS} levels, got {list(config.filters)}"
+        raise ValueError(msg)
     strides = [config.stem_stride, *[2] * (levels - 1)]
     network: nn.Module = DynUNet(
         spatial_dims=spatial_dims,
@@ -48,7 +53,7 @@ def build_backbone(config: BackboneConfig, in_channels: int, spatial_dims: int) 
         The network, randomly initialized.
 
     Raises:
-        ValueError: The name is not one of `BACKBONES`.
+        ValueError: The name is not one of `BACKBONES`, or there are too few filters.
     """
     if config.name not in BACKBONES:
         msg = f"backbone must be one of {', '.join(sorted(BACKBONES))}, got {config.name!r}"

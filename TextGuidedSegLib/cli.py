@@ -7,6 +7,7 @@ Exit codes: 0 answered (all six answers are normal endings), 2 bad input (one li
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import platform
@@ -130,7 +131,7 @@ def _checked_outputs(options: argparse.Namespace) -> dict[str, Path]:
     from TextGuidedSegLib.export import IMAGE_SUFFIXES, PICTURE_SUFFIXES, SEGMENTATION_SUFFIXES, check_output
 
     suffixes = {"out": SEGMENTATION_SUFFIXES, "overlay": PICTURE_SUFFIXES}
-    given = {name: getattr(options, name) for name in _OUTPUTS if getattr(options, name)}
+    given = {name: getattr(options, name) for name in _OUTPUTS if getattr(options, name) is not None}
     targets = {name: check_output(path, suffixes.get(name, IMAGE_SUFFIXES)) for name, path in given.items()}
     if len(set(targets.values())) < len(targets):
         message = f"two outputs name the same file: {', '.join(str(path) for path in targets.values())}"
@@ -142,21 +143,24 @@ def _checked_outputs(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def _write_outputs(targets: dict[str, Path], image: Image, result: Result, *, name: str) -> None:
-    from TextGuidedSegLib.export import write_image, write_segmentation
+    from TextGuidedSegLib.export import atomic_path, write_image, write_segmentation
     from TextGuidedSegLib.overlay import display_planes, write_overlay_png
     from TextGuidedSegLib.provenance import provenance_tags
 
     tags = provenance_tags(result)
-    if "out" in targets:
-        write_segmentation(targets["out"], result.mask, result.geometry, name=name, tags=tags)
-    if "pseudo" in targets:
-        write_image(targets["pseudo"], result.pseudo_image, result.geometry, metadata=tags)
-    if "probability" in targets:
-        write_image(targets["probability"], result.probability, result.geometry, metadata=tags)
-    if "film" in targets:
-        write_image(targets["film"], image.array, result.geometry)
-    if "overlay" in targets:
-        write_overlay_png(targets["overlay"], *display_planes(image, result.mask, result.pseudo_image))
+    with contextlib.ExitStack() as stack:
+        # All files are complete before the first is put in place, so a failure leaves every old file as it was.
+        parts = {key: stack.enter_context(atomic_path(path)) for key, path in targets.items()}
+        if "out" in parts:
+            write_segmentation(parts["out"], result.mask, result.geometry, name=name, tags=tags)
+        if "pseudo" in parts:
+            write_image(parts["pseudo"], result.pseudo_image, result.geometry, metadata=tags)
+        if "probability" in parts:
+            write_image(parts["probability"], result.probability, result.geometry, metadata=tags)
+        if "film" in parts:
+            write_image(parts["film"], image.array, result.geometry)
+        if "overlay" in parts:
+            write_overlay_png(parts["overlay"], *display_planes(image, result.mask, result.pseudo_image))
 
 
 def _sentences(summary: dict[str, Any]) -> str:
@@ -219,7 +223,11 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _print(value: dict[str, Any] | str) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False) if isinstance(value, dict) else value)
+    # A console may lack a character (arrows, accents); the work is done by now and must not end as a failure.
+    encoding = sys.stdout.encoding or "utf-8"
+    ascii_only = not encoding.lower().startswith("utf")
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only) if isinstance(value, dict) else value
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def _complain(message: str, code: int) -> int:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from TextGuidedSegLib import itk
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.geometry import Geometry
-from TextGuidedSegLib.provenance import encode_tag
+from TextGuidedSegLib.tags import encode_tag
 
 SEGMENTATION_SUFFIXES = (".seg.nrrd",)
 IMAGE_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")

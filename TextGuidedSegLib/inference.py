@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -25,9 +26,10 @@ ANSWERS: tuple[Answer, ...] = ("found", "not_found", "unsure", "not_understood",
 Progress = Callable[[float, str], None]
 IsCancelled = Callable[[], bool]
 
-# Pixels of the network's grid over whose highest probabilities presence is averaged: a lesion of 4 % of the side
-# squared, the smallest ones of the training data, fills them.
-_PRESENCE_PIXELS = 64
+# Share of the network's grid whose highest logits are the evidence for presence: the area of the smallest lesions of
+# the training data. Logits, because the probabilities of anything the words point at are all near one.
+_EVIDENCE_SHARE = 0.01
+_LARGEST_LOGIT = 12.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -162,7 +164,7 @@ class Segmenter:
         report(0.0, "text")
         maps = self._network_maps(parsed, report)
         report(0.8, "original grid")
-        presence = presence_score(maps.probability)
+        presence = presence_score(maps.probability, self.card.decision)
         probability, pseudo_image = self._film.undo(maps.probability), self._film.undo(maps.pseudo_image)
         mask = (probability >= threshold).astype(np.uint8)
         answer = self._answer(parsed, presence, bool(mask.any()))
@@ -198,8 +200,8 @@ class Segmenter:
         logits, occupancy = self._logits(image, words)
         if self.card.decision.mirror_average:
             report(0.4, "network, mirrored")
-            mirrored, pointed = self._logits(image.flip(2), None if words is None else swap_sides(words))
-            logits, occupancy = (logits + mirrored.flip(2)) / 2, (occupancy + pointed.flip(2)) / 2
+            mirrored, _ = self._logits(image.flip(2), None if words is None else swap_sides(words))
+            logits = (logits + mirrored.flip(2)) / 2
         return _Maps(logits.sigmoid()[0, 0].cpu().numpy(), occupancy.sigmoid()[0, 0].cpu().numpy())
 
     def _logits(self, image: torch.Tensor, words: str | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -284,14 +286,24 @@ def check_fit(image: Image, card: ModelCard) -> None:
         raise ImageError(msg)
 
 
-def presence_score(probability: np.ndarray) -> float:
-    """Mean of the highest probabilities: 1 when a region of lesion size is sure, 0 when no pixel is.
+def presence_evidence(probability: np.ndarray) -> float:
+    """Mean of the highest logits of a map: large when a region of lesion size is sure, very negative when no pixel is.
 
     Args:
-        probability: `(I, J)` on the network's grid, in [0, 1].
+        probability: On the network's grid, in [0, 1].
+
+    Returns:
+        In [-12, 12].
     """
-    count = min(_PRESENCE_PIXELS, probability.size)
-    return float(np.partition(probability, -count, axis=None)[-count:].mean())
+    clipped = np.clip(probability.astype(np.float64), 1e-9, 1 - 1e-9)
+    logits = np.clip(np.log(clipped / (1 - clipped)), -_LARGEST_LOGIT, _LARGEST_LOGIT)
+    count = max(1, round(_EVIDENCE_SHARE * logits.size))
+    return float(np.partition(logits, -count, axis=None)[-count:].mean())
+
+
+def presence_score(probability: np.ndarray, decision: DecisionConfig) -> float:
+    """How sure it is, in [0, 1], that what the phrase names is there: the evidence, calibrated as the card says."""
+    return 1 / (1 + math.exp(-(decision.presence_scale * presence_evidence(probability) + decision.presence_offset)))
 
 
 def _checked_threshold(threshold: float | None, decision: DecisionConfig) -> float:

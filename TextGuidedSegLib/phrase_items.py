@@ -85,14 +85,19 @@ def read_items(text: str, vocabulary: Vocabulary) -> Reading:
 
 
 def _match(words: list[Word], texts: list[str], start: int, vocabulary: Vocabulary) -> tuple[Term, int]:
-    end = start + 1
-    # A term has no comma or full stop inside.
-    while end < len(words) and words[end].before in (" ", "-"):
-        end += 1
-    found = vocabulary.match(texts[:end], start)
+    found = vocabulary.match(texts[: _run_end(words, start)], start)
+    found = found or vocabulary.match([texts[start].removesuffix("'s")], 0)
     if found is not None:
         return found
     return Term("number", texts[start]) if _is_number(texts[start]) else _UNKNOWN, 1
+
+
+def _run_end(words: list[Word], start: int) -> int:
+    """End of the words that may be one term: no comma or full stop stands inside."""
+    end = start + 1
+    while end < len(words) and words[end].before in (" ", "-"):
+        end += 1
+    return end
 
 
 def _is_number(text: str) -> bool:
@@ -130,7 +135,7 @@ def _expand(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list
     result: list[Word] = []
     start = 0
     while start < len(words):
-        found = vocabulary.match_abbreviation(texts, start)
+        found = vocabulary.match_abbreviation(texts[: _run_end(words, start)], start)
         if found is None or (len(texts[start]) == 1 and _beside_side(texts, start, vocabulary)):
             result.append(words[start])
             start += 1

@@ -11,8 +11,9 @@ _TRANSPARENT = frozenset({"other", "description", "prepositions"})
 def mark_negation(items: list[Item]) -> None:
     """Set `negated`, `excepted` and `restored` of every item.
 
-    A negation holds to the end of its sentence, to *but* and its like, and to a comma or *and* behind which a finding with
-    a place of its own stands: *no effusion, left lower opacity* has an opacity, *no effusion, opacity or nodule* nothing.
+    A negation holds to the end of its sentence, to *but* and its like, and to a comma or *and* behind which a finding
+    with a place of its own stands: *no effusion, left lower opacity* has an opacity, *no effusion, opacity or nodule*
+    has nothing.
     """
     negated = excepted = restored = False
     for position, item in enumerate(items):
@@ -60,7 +61,9 @@ def _cancels(items: list[Item], position: int) -> bool:
 
 def _looks_back(items: list[Item], position: int) -> bool:
     """*Effusion absent*, *left lung clear*: the negation follows what it negates."""
-    if items[position].term.name not in ("after", "clear") or items[position].first.follows_pause:
+    if items[position].term.name not in ("after", "clear"):
+        return False
+    if items[position].first.follows_pause and any(item.kind in _STATED for item in items[position + 1 :]):
         return False
     return any(items[earlier].kind in _STATED for earlier in _clause_before(items, position))
 
@@ -74,13 +77,10 @@ def _negate_back(items: list[Item], position: int) -> None:
 def _clause_before(items: list[Item], position: int) -> list[int]:
     """Positions of the items from the last comma, full stop, *but* or negation on."""
     start = position
-    while start > 0 and not (
-        items[start].first.follows_pause
-        or _ends_negation(items, start)
-        or items[start - 1].kind == "negation"
-        or _starts_statement(items, start)
-    ):
+    while start > 0 and items[start - 1].kind != "negation" and not _ends_negation(items, start):
         start -= 1
+        if items[start].first.follows_pause or _starts_statement(items, start):
+            break
     return list(range(start, position))
 
 

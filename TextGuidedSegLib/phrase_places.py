@@ -1,222 +1,272 @@
-"""Which words of a phrase belong to one place: *upper left lung and lower right lung* is two, *base of the left lung* one."""
+"""From groups of place words to places: what neighbors leave out is shared, and contradicting sides are noticed.
+
+*Left and right lower lung* is lower on both sides, *upper and lower left lung* left at both levels, *lower zones* on
+both sides; *bilateral opacity, left lung* contradicts itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+from typing import Literal
 
-from TextGuidedSegLib.phrase_items import PLACE_KINDS, Item
-from TextGuidedSegLib.vocabulary import LEVELS, Vocabulary
+from TextGuidedSegLib.phrase_groups import AND, BREAK, COMMA, COMPARISON, FINDING, ONE_SIDE, Group, Part
+from TextGuidedSegLib.vocabulary import LEVELS, Level, Vocabulary
 
-# What may stand between two groups of place words.
-BREAK, AND, COMMA, FINDING, FAR, PREPOSITION, COMPARISON = (
-    "break",
-    "and",
-    "comma",
-    "finding",
-    "far",
-    "preposition",
-    "more",
-)
-_SIDES = ("left", "right")
-_LINK_OF_KIND = {
-    "conjunctions": AND, "alternatives": AND, "prepositions": PREPOSITION, "comparisons": COMPARISON, "finding": FINDING,
-    "other": None, "halves": None, "description": None, "number": None, "units": None,
-}  # fmt: skip
+Side = Literal["left", "right", "both", "none"]
+
+DEFAULT_STRUCTURE = "lung"
+_Mark = tuple[bool, bool, bool]
+_ZONES = tuple((side, level) for side in ONE_SIDE for level in LEVELS)
 
 
-@dataclass(slots=True)
-class Group:
-    """Place words that belong together.
+@dataclass(frozen=True)
+class Place:
+    """A part of a structure.
 
     Attributes:
-        links: What stands between the previous group and this one.
-        sides: Sides said, `left`, `right`, `both`, without repeats.
-        levels: Levels said by themselves (*upper*).
-        region_levels: Levels that follow from a region (*base*), in `region_structure` only.
-        implied_side: Side that follows from a region (*lingula*).
-        structure: Structure said.
-        region_structure: Structure the region is part of.
-        has_head: A structure or region was said, so that the words after it begin a new group.
-        is_adjective: The structure was said by an adjective (*pulmonary*).
-        is_plural: *lungs*, *bases*.
-        is_whole: *all*, *whole*.
-        order: Kinds of the words, in order: S, L, W and H for side, level, whole and head.
-        mark: Negated, excepted, restored.
+        structure: Name in the vocabulary; `lung` if nothing in the phrase says otherwise.
+        side: `both` if the phrase says so, `none` if it names no side. Of a ventricle or an atrium it is part of the
+            name: the left ventricle.
+        levels: From top to bottom; empty for the whole height.
     """
 
-    links: set[str]
-    mark: tuple[bool, bool, bool]
-    sides: list[str] = field(default_factory=list)
-    levels: list[str] = field(default_factory=list)
-    region_levels: list[str] = field(default_factory=list)
-    implied_side: str | None = None
-    structure: str | None = None
-    region_structure: str | None = None
-    has_head: bool = False
-    is_adjective: bool = False
-    is_plural: bool = False
-    is_whole: bool = False
-    order: str = ""
+    structure: str
+    side: Side
+    levels: tuple[Level, ...] = ()
 
-    @property
-    def all_levels(self) -> list[str]:
-        """Levels of both origins."""
-        return [*self.levels, *self.region_levels]
-
-    @property
-    def is_bare(self) -> bool:
-        """Neither a side nor a level is said."""
-        return not (self.sides or self.all_levels or self.implied_side)
-
-    @property
-    def is_open(self) -> bool:
-        """No noun closes the group: what it lacks may follow."""
-        return not self.order.endswith("H")
-
-    def add(self, item: Item, vocabulary: Vocabulary) -> None:
-        """Take one more item of a place kind."""
-        name = item.term.name
-        if item.kind == "side":
-            _append(self.sides, name)
-        elif item.kind == "level":
-            _append(self.levels, name)
-        elif item.kind == "whole":
-            self.is_whole = True
-        else:
-            self.has_head = True
-            self.is_plural = self.is_plural or item.term.plural
-            if item.kind == "structure":
-                self.structure, self.is_adjective = name, item.term.adjective
-            else:
-                self._add_region(item, vocabulary)
-        self.order += {"side": "S", "level": "L", "whole": "W"}.get(item.kind, "H")
-
-    def _add_region(self, item: Item, vocabulary: Vocabulary) -> None:
-        entry = vocabulary.entry(item.term)
-        self.region_structure = entry.structure or self.region_structure
-        for level in entry.levels:
-            _append(self.region_levels, level)
-        if entry.side == "both":
-            _append(self.sides, "both")
-        self.implied_side = entry.side if entry.side in _SIDES else self.implied_side
-
-    def absorb(self, other: Group) -> None:
-        """Become one group with the next one."""
-        for name in ("sides", "levels", "region_levels"):
-            for value in getattr(other, name):
-                _append(getattr(self, name), value)
-        self.implied_side = self.implied_side or other.implied_side
-        self.structure = self.structure or other.structure
-        self.region_structure = self.region_structure or other.region_structure
-        self.has_head = self.has_head or other.has_head
-        self.is_adjective = self.is_adjective and other.is_adjective
-        self.is_plural = self.is_plural or other.is_plural
-        self.is_whole = self.is_whole or other.is_whole
-        self.order += other.order
+    def overlaps(self, other: Place) -> bool:
+        """The two have something in common; no side and no level mean all of them."""
+        return self.structure == other.structure and not _zones(self).isdisjoint(_zones(other))
 
 
-def make_groups(items: list[Item], vocabulary: Vocabulary) -> list[Group]:
-    """Groups of place words, in order, each as complete as its own words make it."""
-    several_findings = len({item.term.name for item in items if item.kind == "finding"}) > 1
-    groups = [part for group in _runs(items, vocabulary) for part in _divided(group)]
-    groups = _merge(groups, {PREPOSITION})
-    groups = _merge(groups, {PREPOSITION, COMMA, FAR} if several_findings else {PREPOSITION, COMMA, FAR, FINDING})
-    return [group for group in groups if group.order.strip("W") or group.has_head]
+@dataclass(frozen=True)
+class PlacedGroup:
+    """A place with what the phrase says about it: negated, excepted, restored."""
+
+    place: Place
+    mark: _Mark
 
 
-def _append(values: list[str], value: str) -> None:
-    if value not in values:
-        values.append(value)
+@dataclass(frozen=True)
+class Context:
+    """What the places of a phrase are read with.
+
+    Attributes:
+        home: Structure in which the finding lies if the phrase names none.
+        separate: Places share nothing (*top left, center of the image*).
+        several_findings: The sides of one finding say nothing about those of another.
+        is_unilateral: The phrase says *unilateral*.
+    """
+
+    home: str | None
+    separate: bool
+    several_findings: bool
+    is_unilateral: bool
 
 
-def _runs(items: list[Item], vocabulary: Vocabulary) -> Iterator[Group]:
-    """Place words that stand side by side; a noun ends a run unless another noun follows (*lung base*)."""
-    group: Group | None = None
-    links: set[str] = {BREAK}
-    for item in items:
-        links |= _links(item)
-        if item.kind not in PLACE_KINDS or item.term.name == "one":
+def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -> tuple[list[PlacedGroup], bool]:
+    """Places of all groups, which are changed, and whether their sides contradict each other."""
+    contradictory = any(set(group.sides) >= set(ONE_SIDE) for group in groups) or any(
+        not second.links and second.is_open and first.sides and second.sides for first, second in pairwise(groups)
+    )
+    groups = _without_comparisons(groups)
+    for chain in _chains(groups):
+        if not context.separate:
+            _share_levels(chain)
+            _share_sides(chain, vocabulary)
+        _share_structure(chain)
+    groups, both_said = _without_claims(groups, context)
+    placed = [PlacedGroup(_place(group, context, vocabulary), group.mark) for group in groups]
+    # "Chest" and the like name the picture rather than a place as soon as another place is named.
+    exact = [
+        item for item in placed if not (_is_whole(item.place) and vocabulary.structure(item.place.structure).generic)
+    ]
+    named = [item.place for item in placed if item.place.side != "none" and not item.mark[0]]
+    sides = {side for place in named for side, _ in _zones(place)}
+    contradictory |= (both_said and len(sides) == 1) or (context.is_unilateral and len(sides) == 2)
+    return exact or placed, contradictory
+
+
+def _is_whole(place: Place) -> bool:
+    return place.side == "none" and not place.levels
+
+
+def unite(places: Iterable[Place]) -> tuple[Place, ...]:
+    """Each structure and side once, with the levels of all; one without side and level adds nothing to exact ones."""
+    united: dict[tuple[str, Side], set[Level]] = {}
+    whole: set[tuple[str, Side]] = set()
+    for place in places:
+        key = place.structure, place.side
+        united.setdefault(key, set()).update(place.levels)
+        if not place.levels:
+            whole.add(key)
+    exact = {structure for structure, side in united if side != "none" or (structure, side) not in whole}
+    return tuple(
+        Place(structure, side, () if (structure, side) in whole else _ordered(levels))
+        for (structure, side), levels in united.items()
+        if (structure, side) not in whole or side != "none" or structure not in exact
+    )
+
+
+def subtract(places: Sequence[Place], excluded: Sequence[Place]) -> tuple[Place, ...]:
+    """What is left of places without others: *both lungs except the left apex*."""
+    result: list[Place] = []
+    for place in places:
+        taken = {zone for other in excluded if other.structure == place.structure for zone in _zones(other)}
+        if taken.isdisjoint(_zones(place)):
+            result.append(place)
             continue
-        if group is not None and not links and _continues(group, item):
-            group.add(item, vocabulary)
-            continue
-        if group is not None:
-            yield group
-        group = Group(set(links), (item.negated, item.excepted, item.restored))
-        group.add(item, vocabulary)
-        links = set()
-    if group is not None:
-        yield group
+        for side in ONE_SIDE:
+            levels = [level for level in LEVELS if (side, level) in _zones(place) - taken]
+            if levels:
+                result.append(Place(place.structure, side, () if len(levels) == len(LEVELS) else tuple(levels)))
+    return unite(result)
 
 
-def _links(item: Item) -> set[str]:
-    links = set()
-    if item.first.starts_sentence:
-        links.add(BREAK)
-    if item.first.is_joined:
-        links.add(AND)
-    if item.first.follows_pause:
-        links.add(COMMA)
-    if item.kind not in PLACE_KINDS and (link := _LINK_OF_KIND.get(item.kind, FAR)):
-        links.add(link)
-    return links
+def _zones(place: Place) -> set[tuple[str, Level]]:
+    sides = (place.side,) if place.side in ONE_SIDE else ONE_SIDE
+    return {(side, level) for side, level in _ZONES if side in sides and level in (place.levels or LEVELS)}
 
 
-def _continues(group: Group, item: Item) -> bool:
-    if group.mark != (item.negated, item.excepted, item.restored):
-        return False
-    if not group.has_head:
-        return True
-    if item.kind == "structure":
-        return group.structure in (None, item.term.name)
-    return item.kind == "region"
+def _ordered(levels: Iterable[str]) -> tuple[Level, ...]:
+    chosen = set(levels)
+    return tuple(level for level in LEVELS if level in chosen)
 
 
-def _divided(group: Group) -> list[Group]:
-    """*Upper left lower right* is two places although nothing stands between them."""
-    sides = [side for side in group.sides if side in _SIDES]
-    pattern = group.order.rstrip("H")
-    if len(sides) < 2 or len(group.levels) < 2:
-        return [group]
-    if pattern.count("S") != 2 or not (
-        (pattern[0] == "L" and pattern[-1] == "S") or (pattern[0] == "S" and pattern[-1] == "L")
-    ):
-        return [group]
-    middle = pattern.index("S") + 1 if pattern[0] == "L" else pattern.rindex("S")
-    if "SS" in pattern:
-        return [group]
-    count = pattern[:middle].count("L")
-    first = Group(group.links, group.mark, sides=sides[:1], levels=group.levels[:count], order=pattern[:middle])
-    group.links, group.sides, group.levels = {COMMA}, sides[1:], group.levels[count:]
-    group.order = group.order[middle:]
-    return [first, group]
+def _without_comparisons(groups: list[Group]) -> list[Group]:
+    """*Bilateral opacities, worse on the left*: the left is compared, not named, if other words name sides."""
+    rest = [
+        group
+        for group, following in zip_longest(groups, groups[1:])
+        if group.order != "S"
+        or group.sides == ("both",)
+        or not (COMPARISON in group.links or (following and COMPARISON in following.links))
+    ]
+    return rest if any(group.sides for group in rest) else groups
 
 
-def _merge(groups: list[Group], allowed: set[str]) -> list[Group]:
-    """Join neighbors that complete each other, if nothing else than what is allowed stands between them."""
-    merged: list[Group] = []
+def _chains(groups: list[Group]) -> list[list[Group]]:
+    """Lists: groups with only commas, *and* and prepositions between them."""
+    chains: list[list[Group]] = []
     for group in groups:
-        if merged and group.links <= allowed and _complete_each_other(merged[-1], group):
-            merged[-1].absorb(group)
+        joined = group.links & {AND, COMMA} and not group.links & {BREAK, FINDING}
+        if chains and joined and chains[-1][-1].mark == group.mark:
+            chains[-1].append(group)
         else:
-            merged.append(group)
-    return merged
+            chains.append([group])
+    return chains
 
 
-def _complete_each_other(first: Group, second: Group) -> bool:
-    if first.mark != second.mark:
-        return False
-    if first.structure and second.structure and first.structure != second.structure:
-        return False
-    if FINDING in second.links and first.sides == second.sides and not first.all_levels:
-        return True  # the second place says the first more exactly
-    if (first.sides and second.sides) or (first.all_levels and second.all_levels):
-        return False
-    nouns = first.structure and second.structure and not (first.is_bare or second.is_bare)
-    return not (nouns and COMMA in second.links and FINDING not in second.links)
+def _share_levels(chain: list[Group]) -> None:
+    for first, second in pairwise(chain):
+        if AND not in second.links or not (first.sides and second.sides and second.order.startswith("S")):
+            continue
+        if first.is_open and not (first.levels or "W" in first.order):  # left and right lower lung
+            first.parts.append(_shared_levels(second))
+        elif first.order.endswith("S") and not (second.levels or "W" in second.order):  # lower left and right lung
+            second.parts.append(_shared_levels(first))
 
 
-def ordered_levels(levels: list[str]) -> tuple[str, ...]:
-    """Levels from top to bottom."""
-    return tuple(level for level in LEVELS if level in levels)
+def _shared_levels(source: Group) -> Part:
+    return Part("", levels=source.levels, region_structure=source.region_structure)
+
+
+def _share_sides(chain: list[Group], vocabulary: Vocabulary) -> None:
+    """A level without a side belongs to the side named before it if that waits for more, else to the next one."""
+    said: set[str] = {side for group in chain for side in group.sides if side in ONE_SIDE}
+    if said:
+        for group in chain:
+            if group.sides == ("both",) and group.is_open and group.levels:
+                group.drop_both()  # "both upper and lower left lung": both levels, one side
+    donor: Group | None = None
+    for position, group in enumerate(chain):
+        if not group.sides and group.levels and _is_paired(group, vocabulary):
+            following = next((later for later in chain[position + 1 :] if later.sides), None)
+            group.parts.append(Part("", sides=_shared_sides(group, donor, following, said)))
+            if position and not group.sides and _waits(chain[position - 1]):
+                group.make_singular()  # "upper and lower lobes": two levels, not two sides
+        donor = group if group.sides else donor
+
+
+def _shared_sides(group: Group, before: Group | None, following: Group | None, said: set[str]) -> tuple[str, ...]:
+    """The side for a group that names none.
+
+    Args:
+        group: The group.
+        before: The last group with a side before it.
+        following: The next group with a side.
+        said: All sides said in the list, of left and right.
+    """
+    if before is not None and before.is_open:
+        return before.sides
+    if group.implied_side:
+        return ()
+    if group.is_open:
+        return following.sides if following else before.sides if before else ()
+    return tuple(said) if len(said) == 1 and not group.is_plural else ()
+
+
+def _waits(group: Group) -> bool:
+    return group.is_open and bool(group.levels) and not group.sides
+
+
+def _is_paired(group: Group, vocabulary: Vocabulary) -> bool:
+    return group.structure is None or vocabulary.structure(group.structure).paired
+
+
+def _share_structure(chain: list[Group]) -> None:
+    """*Upper left and lower right lung*: the noun comes once, last; *left lung, upper and lower*: once, first."""
+    for towards in (reversed(chain), iter(chain)):
+        shared: Part | None = None
+        for group in towards:
+            if group.has_noun:
+                shared = Part("", structure=group.structure, region_structure=group.region_structure)
+            elif shared and not group.structure:
+                group.parts.append(shared)
+
+
+def _without_claims(groups: list[Group], context: Context) -> tuple[list[Group], bool]:
+    """*Bilateral infection, lower left lung*: *bilateral* says how many sides, the other words say where.
+
+    Returns:
+        The groups that say where, and whether *bilateral* was said of what they name.
+    """
+    both_said = False
+    for group in groups:
+        if "both" in group.sides and len(group.sides) > 1:
+            both_said = True
+            group.drop_both()
+    exact = [group for group in groups if not _is_claim(group)]
+    sides = {side for group in exact for side in group.sides if not group.mark[0]}
+    if len(exact) == len(groups) or not sides:
+        return groups, both_said
+    if context.several_findings and len(sides) == 1 and "both" not in sides:
+        return groups, both_said
+    return exact, True
+
+
+def _is_claim(group: Group) -> bool:
+    # "Both lungs" is a place, "bilateral pulmonary" and "bilateral lung" describe what follows.
+    return group.sides == ("both",) and not (group.levels or group.is_plural)
+
+
+def _place(group: Group, context: Context, vocabulary: Vocabulary) -> Place:
+    structure = group.structure
+    if structure is None or (context.home and vocabulary.structure(structure).generic):
+        structure = group.region_structure or context.home or DEFAULT_STRUCTURE
+    paired = vocabulary.structure(structure).paired
+    levels = (level for level, limit in group.levels if limit in (None, structure))
+    return Place(structure, _side(group, paired=paired), _ordered(levels))
+
+
+def _side(group: Group, *, paired: bool) -> Side:
+    sides = set(group.sides)
+    if sides >= set(ONE_SIDE):
+        return "both"
+    if sides:
+        return "left" if "left" in sides else "right" if "right" in sides else "both" if paired else "none"
+    if group.implied_side:
+        return "left" if group.implied_side == "left" else "right"
+    return "both" if group.is_plural and paired else "none"

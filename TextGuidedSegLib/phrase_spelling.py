@@ -10,7 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from TextGuidedSegLib.vocabulary_terms import KINDS, Term, Words
+
 _SHORTEST, _LONGEST = 4, 30
+# Shorter function words are near to too many words.
+_SHORTEST_FUNCTION_WORD = 5
 _TWO_EDITS_FROM = 8
 # By how much one of two words at the same distance must resemble the typed word more (Jaro-Winkler, 0 to 1): *lowe* is
 # *lower* (0.96) and not *lobe* (0.87).
@@ -22,23 +26,33 @@ class Speller:
     """Corrects single words.
 
     Args:
-        targets: Words that a misspelled word may be meant to be, each with what it stands for: two words that stand
-            for the same are no rivals.
-        others: Words too common or too short to be what a misspelled word is meant to be; written together with
-            another word they are recognized.
+        terms: The wordings of a vocabulary.
+        others: Its abbreviations.
         never: Words of the language that are right as they are.
     """
 
-    def __init__(self, targets: Mapping[str, str], others: Collection[str], never: Collection[str]) -> None:
-        self._meanings = {word: meaning for word, meaning in targets.items() if len(word) >= _SHORTEST}
-        self._words = sorted(self._meanings)
-        self._parts = {*targets, *others}
-        self._known = {*self._parts, *never}
+    def __init__(self, terms: Mapping[Words, Term], others: Collection[str], never: Collection[str]) -> None:
+        # What each word of a finding or place stands for: two words that stand for the same are no rivals.
+        self._content: dict[str, str] = {}
+        function: set[str] = set()
+        for words, term in terms.items():
+            for word in words:
+                if term.kind in KINDS.values():
+                    self._content.setdefault(word, term.name)
+                else:
+                    function.add(word)
+        self.known = frozenset({*self._content, *function, *others, *never})
+        self._targets = [word for word in self._content if len(word) >= _SHORTEST]
+        self._targets += [word for word in function - self._content.keys() if len(word) >= _SHORTEST_FUNCTION_WORD]
+        single = [(words[0], term.kind) for words, term in terms.items() if len(words) == 1]
+        self._two_word_terms = frozenset(words for words, term in terms.items() if len(words) == 2)
+        self._joined = frozenset(word for word, kind in single if kind in KINDS.values())
+        self._joiners = self._joined | {word for word, kind in single if kind in ("number", "whole", "conjunctions")}
         self._remembered: dict[str, str | None] = {}
 
     def correct(self, word: str) -> str | None:
         """The word or the two words that were meant, or None if that is not clear or nothing is wrong."""
-        if word in self._known or not (_SHORTEST <= len(word) <= _LONGEST and word.isalpha()):
+        if word in self.known or not (_SHORTEST <= len(word) <= _LONGEST and word.isalpha()):
             return None
         if word not in self._remembered:
             if len(self._remembered) >= _MOST_REMEMBERED:
@@ -49,8 +63,11 @@ class Speller:
     def _two_words(self, word: str) -> str | None:
         """*rightlung* is *right lung* if there is only one place to divide it."""
         pairs = [(word[:cut], word[cut:]) for cut in range(3, len(word) - 2)]
-        known = [pair for pair in pairs if pair[0] in self._parts and pair[1] in self._meanings]
+        known = [pair for pair in pairs if pair in self._two_word_terms or self._are_joined(pair)]
         return " ".join(known[0]) if len(known) == 1 else None
+
+    def _are_joined(self, pair: tuple[str, str]) -> bool:
+        return self._joiners.issuperset(pair) and not self._joined.isdisjoint(pair)
 
     def _one_word(self, word: str) -> str | None:
         # Loaded here: most phrases have no misspelled word, and importing this file shall cost nothing.
@@ -58,12 +75,13 @@ class Speller:
         from rapidfuzz.distance import OSA
 
         most = 2 if len(word) >= _TWO_EDITS_FROM else 1
-        found = process.extract(word, self._words, scorer=OSA.distance, score_cutoff=most, limit=None)
+        found = process.extract(word, self._targets, scorer=OSA.distance, score_cutoff=most, limit=None)
         near = [(int(edits), target) for target, edits, _ in found if edits < 2 or target[0] == word[0]]
         if not near:
             return None
         least = min(edits for edits, _ in near)
-        return self._clear_best(word, [target for edits, target in near if edits == least])
+        nearest = [target for edits, target in near if edits == least]
+        return self._clear_best(word, [target for target in nearest if target in self._content] or nearest)
 
     def _clear_best(self, word: str, targets: Iterable[str]) -> str | None:
         """The target most like the word, unless one of another meaning is nearly as like."""
@@ -71,5 +89,6 @@ class Speller:
 
         ranked = sorted(((JaroWinkler.similarity(word, target), target) for target in targets), reverse=True)
         likeness, best = ranked[0]
-        rivals = [other for other in ranked if self._meanings[other[1]] != self._meanings[best]]
+        meaning = self._content.get(best, best)
+        rivals = [other for other in ranked if self._content.get(other[1], other[1]) != meaning]
         return None if rivals and likeness - rivals[0][0] < _CLEAR_LEAD else best

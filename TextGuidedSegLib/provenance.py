@@ -1,15 +1,10 @@
-"""Where a segment came from, as tags that travel with it in files and scenes.
-
-Slicer joins all tags of a segment with "|" and does not escape it, so values are percent-encoded to plain ASCII.
-"""
+"""Where a segment came from, as tags that travel with it in files and scenes; `tags` says how values are written."""
 
 from __future__ import annotations
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote
 
 from TextGuidedSegLib import __version__
 
@@ -17,20 +12,6 @@ if TYPE_CHECKING:
     from TextGuidedSegLib.inference import Result
 
 PREFIX = "TextGuidedSeg."
-
-# Kept as they are, so that a person can read the file's header; "|" would end the value and "%" starts an escape.
-_PLAIN = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{}~"
-
-
-def encode_tag(text: str) -> str:
-    """Percent-encode a tag's value: plain ASCII without "|", line breaks and outer blanks."""
-    encoded = quote(text, safe=_PLAIN)
-    return re.sub(r"^ +| +$", lambda blanks: "%20" * len(blanks[0]), encoded)
-
-
-def decode_tag(value: str) -> str:
-    """Inverse of `encode_tag`."""
-    return unquote(value)
 
 
 def provenance_tags(result: Result) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The words that phrases are made of: what each means, what it is called when mirrored, its SNOMED CT code.
 
-All words live in `data/vocabulary.json`, whose first lines describe its form. A clinician extends it by a second file of
-the same form that holds only what is new:
+All words live in `data/vocabulary.json`, whose first lines describe its form. A clinician extends it by a second file
+of the same form that holds only what is new:
 
     {"findings": {"nodule": {"synonyms": ["nodulation"]}}, "abbreviations": {"luln": "left upper lung nodule"}}
 
@@ -19,7 +19,6 @@ from TextGuidedSegLib.phrase_words import word_texts
 from TextGuidedSegLib.vocabulary_file import Content, VocabularyError, merge, nearest, read_vocabulary_file
 from TextGuidedSegLib.vocabulary_mirror import Mirror
 from TextGuidedSegLib.vocabulary_terms import (
-    KINDS,
     LEVELS,
     Entry,
     Level,
@@ -40,8 +39,6 @@ __all__ = [
 
 _BUILT_IN = Path(__file__).with_name("data") / "vocabulary.json"
 _COMMON_WORDS = Path(__file__).with_name("data") / "common_words.txt"
-# Shorter function words are near to too many words.
-_SHORTEST_FUNCTION_WORD = 5
 
 
 class Vocabulary:
@@ -74,7 +71,9 @@ class Vocabulary:
         self._terms = make_terms(content)
         self._terms_by_first_word = by_first_word(self._terms)
         self._abbreviations_by_first_word = by_first_word(self._abbreviations)
-        self.speller = self._make_speller(content)
+        never = _common_words() | {word for text in content["never_correct"] for word in word_texts(text)}
+        self.speller = Speller(self._terms, {word for words in self._abbreviations for word in words}, never)
+        self._check_expansions()
 
     def entry(self, term: Term) -> Entry:
         """The entry of a finding, structure or region."""
@@ -92,30 +91,14 @@ class Vocabulary:
         """The full words of the longest abbreviation that begins at a word, and its number of words."""
         return _longest(self._abbreviations_by_first_word, words, start)
 
-    def _make_speller(self, content: Content) -> Speller:
-        targets: dict[str, str] = {}
-        others = {word for words in self._abbreviations for word in words}
-        for words, term in self._terms.items():
-            for word in words:
-                if term.kind in KINDS.values():
-                    targets.setdefault(word, term.name)
-                elif len(word) >= _SHORTEST_FUNCTION_WORD:
-                    targets.setdefault(word, word)
-                else:
-                    others.add(word)
-        never = set(_COMMON_WORDS.read_text(encoding="utf-8").split())
-        never.update(word for text in content["never_correct"] for word in word_texts(text))
-        self._check_expansions(targets.keys() | others)
-        return Speller(targets, others, never)
-
-    def _check_expansions(self, known: set[str]) -> None:
+    def _check_expansions(self) -> None:
         for short, full in [*self._abbreviations.items(), *self.signed_abbreviations.items()]:
             words = word_texts(full)
-            strange = [word for word in words if word not in known and not word.isdigit()]
+            strange = [word for word in words if word not in self.speller.known and not word.isdigit()]
             if strange or any(self.match_abbreviation(words, start) for start in range(len(words))):
                 name = short if isinstance(short, str) else " ".join(short)
                 problem = f"{strange[0]!r} is no word of this vocabulary" if strange else "it has an abbreviation in it"
-                msg = f"abbreviations > {name}: {full!r}: {problem}; use full words, or add them first (descriptions take any)"
+                msg = f"abbreviations > {name}: {full!r}: {problem}; use full words, and add new ones to descriptions"
                 raise VocabularyError(msg)
 
 
@@ -145,6 +128,11 @@ def load_vocabulary(*paths: str | Path) -> Vocabulary:
             msg = f"{path}: {error}"
             raise VocabularyError(msg) from error
     return vocabulary
+
+
+def _common_words() -> set[str]:
+    lines = _COMMON_WORDS.read_text(encoding="utf-8").splitlines()
+    return {word for line in lines if not line.startswith("#") for word in line.split()}
 
 
 def _longest(

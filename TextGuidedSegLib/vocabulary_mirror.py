@@ -37,7 +37,9 @@ class Mirror:
     def _mirrored(self, match: re.Match[str]) -> str:
         found = match.group()
         other = self._pairs.get(found.lower(), found)
-        if found.isupper() and (len(found) > 1 or other.isalpha()):
+        if other == found.lower():
+            return found
+        if found.isupper():
             return other.upper()
         return other[0].upper() + other[1:] if found[0].isupper() and found[1:].islower() else other
 
@@ -49,11 +51,12 @@ class Mirror:
         for full, shorts in by_meaning.items():
             opposite = self(full)
             for number, short in enumerate(shorts):
-                if opposite == full:
-                    pairs[short] = short  # the l of b/l is no side
-                elif re.fullmatch(r"\w+", short):
+                is_one_word = re.fullmatch(r"\w+", short) is not None
+                if opposite != full and is_one_word:
                     twins = by_meaning.get(opposite, [])
                     pairs[short] = twins[number] if number < len(twins) else opposite
+                elif opposite == full and not is_one_word:  # the l of b/l and of l-spine is no side
+                    pairs.update((same, same) for same in (short, short.replace("-", " "), short.replace(" ", "-")))
         return pairs
 
 
@@ -69,8 +72,8 @@ def _side_pairs(content: Content) -> Iterator[tuple[str, str]]:
     left, right = (["left", *content["sides"]["left"]["synonyms"]], ["right", *content["sides"]["right"]["synonyms"]])
     if len(left) != len(right):
         msg = (
-            f"sides: left has {len(left) - 1} synonyms and right has {len(right) - 1}; the n-th of left and the n-th of "
-            "right must be mirror images, so give both lists the same length"
+            f"sides: left has {len(left) - 1} synonyms and right has {len(right) - 1}; the n-th of left and the n-th "
+            "of right must be mirror images, so give both lists the same length"
         )
         raise VocabularyError(msg)
     yield from zip(left, right, strict=True)

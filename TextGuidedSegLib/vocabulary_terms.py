@@ -86,7 +86,7 @@ def make_snomed(content: Content) -> dict[str, SnomedCode]:
 
 
 def make_terms(content: Content) -> dict[Words, Term]:
-    """Every wording. Where two collide the earlier decides: entries, numbers, negations, function words, descriptions."""
+    """Every wording. Where two collide the earlier decides: entries, numbers, negations, function words."""
     terms: dict[Words, Term] = {}
     for text, term in _wordings(content):
         terms.setdefault(word_texts(text), term)

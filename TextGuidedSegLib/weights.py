@@ -41,6 +41,8 @@ class DecisionConfig:
 
     Attributes:
         threshold: Probability from which a voxel belongs to the segment.
+        presence_scale: Presence is the sigmoid of this times the evidence (`inference.presence_evidence`) ...
+        presence_offset: ... plus this.
         not_found_below: Presence under which the answer is *not found*.
         found_above: Presence from which the answer is *found*; in between it is *unsure*.
         pseudo_threshold: Threshold of the pseudo-image where it is scored or drawn as a mask.
@@ -48,6 +50,8 @@ class DecisionConfig:
     """
 
     threshold: float = 0.5
+    presence_scale: float = 1.0
+    presence_offset: float = 0.0
     not_found_below: float = 0.4
     found_above: float = 0.6
     pseudo_threshold: float = 0.3

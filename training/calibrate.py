@@ -13,16 +13,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from TextGuidedSegLib.phrase import parse, swap_sides
+from scipy.optimize import minimize
 
 from TextGuidedSegLib.errors import TextGuidedSegError
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.io import read_image
+from TextGuidedSegLib.phrase import parse, swap_sides
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
 from training.datasets.films import load_mask
 from training.datasets.index import Row, read_index, select
@@ -31,8 +33,8 @@ from training.metrics import overlap, pooled
 logger = logging.getLogger(__name__)
 
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
-# Share of captions that may fall under the limit of *not found*, and of empty sides that may pass the one of *found*.
-_MISSED, _FALSE = 0.01, 0.03
+# Share of captions that may fall under the limit of *not found*.
+_MISSED = 0.01
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,8 +45,8 @@ class Measured:
         probability: One float16 map a film.
         pseudo_image: One float16 map a film.
         truth: One mask a film.
-        present: Presence score of each caption.
-        empty: Presence score of each swapped one-sided caption.
+        present: Evidence for presence of each caption.
+        empty: Evidence of each swapped one-sided caption.
     """
 
     probability: list[np.ndarray]
@@ -56,7 +58,7 @@ class Measured:
 
 def measure(segmenter: Segmenter, rows: Sequence[Row]) -> Measured:
     """Run every caption, and on one-sided films the swapped one."""
-    measured = Measured([], [], [], [], [])
+    measured, decision = Measured([], [], [], [], []), segmenter.card.decision
     for row in rows:
         image, text = read_image(row.image), row.columns["text"]
         segmenter.set_image(image)
@@ -64,10 +66,16 @@ def measure(segmenter: Segmenter, rows: Sequence[Row]) -> Measured:
         measured.probability.append(result.probability.astype(np.float16))
         measured.pseudo_image.append(result.pseudo_image.astype(np.float16))
         measured.truth.append(load_mask(row.mask, image))
-        measured.present.append(result.presence)
+        measured.present.append(_evidence(result.presence, decision))
         if parse(text).side in ("left", "right") and not _side_in_doubt(row):
-            measured.empty.append(segmenter.segment(swap_sides(text)).presence)
+            measured.empty.append(_evidence(segmenter.segment(swap_sides(text)).presence, decision))
     return measured
+
+
+def _evidence(presence: float, decision: DecisionConfig) -> float:
+    """Undo the present calibration of a presence score."""
+    clipped = min(max(presence, 1e-12), 1 - 1e-12)
+    return (math.log(clipped / (1 - clipped)) - decision.presence_offset) / decision.presence_scale
 
 
 def _side_in_doubt(row: Row) -> bool:
@@ -84,21 +92,35 @@ def best_threshold(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> f
     return max(THRESHOLDS, key=score)
 
 
-def presence_limits(present: Sequence[float], empty: Sequence[float]) -> tuple[float, float]:
-    """Limits of *not found* and *found*.
+def fit_presence(present: Sequence[float], empty: Sequence[float]) -> tuple[float, float]:
+    """Logistic calibration of the evidence for presence (Platt), both classes weighing the same.
 
     Args:
-        present: Scores where something is there.
-        empty: Scores where nothing is there.
+        present: Evidence where something is there.
+        empty: Evidence where nothing is there.
 
     Returns:
-        The lower limit, under which at most 1 % of `present` lies, and the upper one, over which at most 3 % of `empty`
-        lies; one number for both, in the middle, when these two do not leave a gap.
+        Scale, > 0, and offset of the sigmoid's argument.
     """
-    low, high = float(np.quantile(present, _MISSED)), float(np.quantile(empty, 1 - _FALSE))
-    if low >= high:
-        low = high = (low + high) / 2
-    return round(low, 3), round(high, 3)
+    there, absent = np.asarray(present), np.asarray(empty)
+
+    def loss(parameters: np.ndarray) -> float:
+        scale, offset = np.exp(parameters[0]), parameters[1]
+        return float(
+            np.logaddexp(0, -(scale * there + offset)).mean() + np.logaddexp(0, scale * absent + offset).mean()
+        )
+
+    log_scale, offset = minimize(loss, np.array([0.0, 0.0]), bounds=[(-5, 3), (-50, 50)]).x
+    return round(float(np.exp(log_scale)), 4), round(float(offset), 4)
+
+
+def presence_limit(presence: Sequence[float]) -> float:
+    """The limit of *not found*: at most 1 % of the captions lie under it, and it is at most one half.
+
+    Args:
+        presence: Calibrated presence of captions, where something is there.
+    """
+    return round(min(0.5, float(np.quantile(presence, _MISSED))), 3)
 
 
 def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
@@ -116,13 +138,16 @@ def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
     if not measured.empty:
         msg = f"no caption of {data} with split={split!r} names one side; the limits of presence need such films"
         raise ValueError(msg)
-    low, high = presence_limits(measured.present, measured.empty)
+    scale, offset = fit_presence(measured.present, measured.empty)
+    presence = 1 / (1 + np.exp(-(scale * np.array(measured.present) + offset)))
     decision = dataclasses.replace(
         model.card.decision,
         threshold=best_threshold(measured.probability, measured.truth),
         pseudo_threshold=best_threshold(measured.pseudo_image, measured.truth),
-        not_found_below=low,
-        found_above=high,
+        presence_scale=scale,
+        presence_offset=offset,
+        not_found_below=presence_limit(presence.tolist()),
+        found_above=0.5,
     )
     write_card(model.folder, dataclasses.replace(model.card, decision=decision))
     return decision

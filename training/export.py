@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from TextGuidedSegLib.config import from_json_dict, to_json_dict
@@ -62,7 +62,8 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         staged = Path(name)
-        save_file(_shipped(checkpoint["average"]), staged / WEIGHTS_FILE)
+        # Not `save_file`, whose files only their owner may read.
+        (staged / WEIGHTS_FILE).write_bytes(save(_shipped(checkpoint["average"])))
         shutil.copyfile(run / "tokenizer.json", staged / TOKENIZER_FILE)
         shutil.copyfile(about.parent / LICENSE_FILE, staged / LICENSE_FILE)
         card = from_json_dict(ModelCard, described | {"sha256": dict(hashes(staged))}, where=str(about))

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from TextGuidedSegLib.phrase import swap_sides
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
@@ -28,6 +27,7 @@ from torch.nn import functional
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.inference import choose_device
 from TextGuidedSegLib.network import FusedNetwork
+from TextGuidedSegLib.phrase import swap_sides
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
 from training import grammar
 from training.augment import apply_warps, photometric, sample_warps
@@ -127,9 +127,10 @@ class Run:
                 absent=batch.absent.to(self.device),
                 warp=warp.to(self.device),
             )
+        # Mirrored films put the heart on the wrong side: the pseudo-image learns where things are from true ones only.
         loss, parts = total_loss(
             output.logits, target.to(self.device), output.pseudo_logits, pseudo_target.to(self.device),
-            pointed=batch.pointed.to(self.device), config=config.loss,
+            pointed=(batch.pointed & ~params.mirrored).to(self.device), config=config.loss,
         )  # fmt: skip
         if not parts_are_finite(parts):
             msg = f"the loss is not finite at step {self.step}: {parts}; the last checkpoint is kept"

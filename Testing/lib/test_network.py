@@ -202,6 +202,11 @@ class TestBackbones:
         with pytest.raises(ValueError, match="one of dynunet, got 'dynunett'"):
             build_backbone(BackboneConfig("dynunett"), 3, 2)
 
+    @pytest.mark.parametrize("filters", [(), (8,), (8, 16)])
+    def test_too_few_levels(self, filters: tuple[int, ...]) -> None:
+        with pytest.raises(ValueError, match="at least 3 levels"):
+            build_backbone(BackboneConfig(filters=filters), 3, 2)
+
 
 def norm(name: str) -> set[str]:
     return {f"{name}.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")}

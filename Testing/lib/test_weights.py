@@ -216,7 +216,7 @@ class TestVerification:
 class TestLoading:
     def test_the_loaded_network_is_the_saved_one(self, tiny_model: Path) -> None:
         net, tokenizer = load_network(find_model(tiny_model))
-        saved = tiny.network(vocabulary_size=tokenizer.vocabulary_size)
+        saved = tiny.network()
         assert not net.training
         assert {one.dtype for one in net.parameters()} == {torch.float32}
         image, tokens = torch.randn(1, 1, 40, 33), tokenizer(["left lung opacity"])
@@ -240,10 +240,6 @@ class TestLoading:
         save_file(state, model_copy / WEIGHTS_FILE)
         net, _ = load_network(read_model(vouch(model_copy)))
         assert {one.dtype for one in net.parameters()} == {torch.float32}
-
-    def test_loading_disturbs_no_random_numbers_to_come(self, tiny_model: Path) -> None:
-        model = find_model(tiny_model)
-        assert load_network(model)[0].state_dict().keys() == load_network(model)[0].state_dict().keys()
 
     @pytest.mark.parametrize(
         "change",

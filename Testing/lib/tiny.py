@@ -29,7 +29,7 @@ from TextGuidedSegLib.weights import (
 )
 from training.tokenizer import train_tokenizer
 
-SIZE = 48
+PREPROCESSING = PreprocessingConfig(size=48)
 FILM_NETWORK = NetworkConfig(
     text=TextEncoderConfig(embedding_size=16, layers=1, heads=2, feedforward_size=32),
     pseudo_image=PseudoImageConfig(channels=2, width=16, layers=2, heads=2, frequencies=3, cell_px=8),
@@ -63,27 +63,56 @@ def phrase_tokenizer(folder: Path, max_tokens: int = 512) -> PhraseTokenizer:
     return PhraseTokenizer.from_file(folder / TOKENIZER_FILE, max_tokens)
 
 
-def network(config: NetworkConfig = FILM_NETWORK, *, seed: int = 0, vocabulary_size: int = 2000) -> FusedNetwork:
+def network(config: NetworkConfig = FILM_NETWORK, *, seed: int = 0) -> FusedNetwork:
     """A randomly initialized network, ready for inference; the same seed gives the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return FusedNetwork(config, TextEncoder.compact(config.text, vocabulary_size)).eval()
+        return FusedNetwork(config, TextEncoder.compact(config.text, tokenizer().get_vocab_size())).eval()
 
 
-def answer_everywhere(net: FusedNetwork, probability: float) -> FusedNetwork:
-    """Make a network answer every pixel of every image alike, through the weights of its last layer alone."""
+def answering(probability: float) -> FusedNetwork:
+    """A network that says the same of every pixel of every image, through the weights of its last layer alone."""
+    net = network()
     with torch.no_grad():
         net.backbone.output_block.conv.conv.weight.zero_()
         net.backbone.output_block.conv.conv.bias.fill_(math.log(probability / (1 - probability)))
     return net
 
 
+def marking(image: np.ndarray) -> FusedNetwork:
+    """A network that marks what is bright in films like this one, whatever the words say.
+
+    Args:
+        image: `(I, J)` network input that is positive where it is bright. The last layer is fitted to it.
+    """
+    net = network()
+    features: list[torch.Tensor] = []
+    last = net.backbone.output_block
+    handle = last.register_forward_pre_hook(lambda _module, inputs: features.append(inputs[0]))
+    values = torch.from_numpy(image)[None, None]
+    with torch.no_grad():
+        net(values, random_tokens(1, 6))
+        handle.remove()
+        known = features[0][0].flatten(1).T  # pixels x features
+        wanted = torch.nn.functional.interpolate(values, size=features[0].shape[2:], mode="area").sign().reshape(-1, 1)
+        known = torch.cat([known, torch.ones(len(known), 1)], dim=1)
+        weights = 6 * torch.linalg.lstsq(known, wanted).solution[:, 0]
+        last.conv.conv.weight.copy_(weights[:-1].reshape(1, -1, 1, 1))
+        last.conv.conv.bias.copy_(weights[-1:])
+    return net
+
+
 def write_model(folder: Path, net: FusedNetwork | None = None, **card: Any) -> Path:
-    """Write a whole model folder; `card` replaces entries of its card."""
+    """Write a whole model folder.
+
+    Args:
+        folder: The model's name is the folder's; must not exist.
+        net: The network; None for random weights.
+        card: Replaces entries of its card.
+    """
     folder.mkdir(parents=True)
-    words = tokenizer()
-    words.save(str(folder / TOKENIZER_FILE))
-    net = net or network(vocabulary_size=words.get_vocab_size())
+    tokenizer().save(str(folder / TOKENIZER_FILE))
+    net = net or network()
     state = net.state_dict()
     repeated = second_names(state)
     save_file({name: one.contiguous() for name, one in state.items() if name not in repeated}, folder / WEIGHTS_FILE)
@@ -97,7 +126,7 @@ def write_model(folder: Path, net: FusedNetwork | None = None, **card: Any) -> P
         "image_channels": 1,
         "phrases": PHRASES[:2],
         "network": net.config,
-        "preprocessing": PreprocessingConfig(size=SIZE),
+        "preprocessing": PREPROCESSING,
         "decision": DecisionConfig(),
         "sha256": dict(hashes(folder)),
         "license": "test only",

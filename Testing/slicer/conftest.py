@@ -21,6 +21,11 @@ _NEED_SLICER = [
     "test_provenance.py",
     "test_overlay.py",
     "test_slice_view.py",
+    "test_standins.py",
+    "test_module.py",
+    "test_logic.py",
+    "test_panel.py",
+    "test_terminology.py",
 ]
 collect_ignore = [] if find_spec("slicer") else _NEED_SLICER
 
@@ -69,3 +74,50 @@ def scene(mrml_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     mrml_application.scene.Clear(0)
     yield mrml_application.scene
     mrml_application.scene.Clear(0)
+
+
+@pytest.fixture
+def slicer_application(mrml_application, scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`qt`, `ctk`, `slicer.app` and the module base classes; fails for what a connected function raised."""
+    import slicer
+
+    if not hasattr(slicer, "slicer_core"):
+        yield
+        return
+    from Testing.slicer.standins import install, signals
+
+    install.install(monkeypatch, mrml_application.logic)
+    yield
+    assert signals.failures == []
+
+
+@pytest.fixture
+def module(slicer_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """The module `TextGuidedSeg`, loaded as Slicer loads it."""
+    from Testing.slicer.panel_fixtures import MODULE_FOLDER
+    from Testing.slicer.standins.install import loaded_module
+
+    with loaded_module(monkeypatch, str(MODULE_FOLDER), "TextGuidedSeg") as loaded:
+        yield loaded
+
+
+@pytest.fixture
+def film(scene):
+    """A synthetic chest film as a volume node."""
+    from Testing.slicer.panel_fixtures import add_film
+
+    return add_film(scene)
+
+
+@pytest.fixture
+def client(module):
+    """An inference client that does one step at each poll, without a process."""
+    from Testing.slicer.fake_client import FakeClient
+
+    return FakeClient()
+
+
+@pytest.fixture
+def logic(module, client):
+    """The module's logic on that client."""
+    return module.TextGuidedSegLogic(client)

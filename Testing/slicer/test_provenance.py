@@ -31,7 +31,8 @@ from Testing.slicer.mrml import (
 )
 from TextGuidedSegLib.export import write_segmentation
 from TextGuidedSegLib.geometry import Geometry
-from TextGuidedSegLib.provenance import decode_tag, encode_tag, provenance_tags
+from TextGuidedSegLib.provenance import provenance_tags
+from TextGuidedSegLib.tags import decode_tag, encode_tag
 
 pytestmark = pytest.mark.slicer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from Testing.training.tiny import tiny_config, write_lesion_set, write_structure_set
+from Testing.training.evaluation import Evaluation
+from Testing.training.tiny import Sources, tiny_config, write_lesion_set, write_structure_set
+from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
 from training import grammar
 from training.config import TrainConfig
 from training.export import export
 from training.tokenizer import train_tokenizer
-from training.train import train
+from training.train import build_sources, train
 
 ABOUT = {
     "name": "tiny",
@@ -64,6 +67,12 @@ def config(lesion_index: Path, structure_index: Path) -> TrainConfig:
     return tiny_config(lesion_index, structure_index)
 
 
+@pytest.fixture(scope="session")
+def sources(config: TrainConfig) -> Sources:
+    """What a run of that configuration draws from."""
+    return build_sources(config)
+
+
 @pytest.fixture
 def run_folder(tmp_path: Path, tokenizer_file: Path) -> Path:
     """An empty run folder that has its tokenizer already."""
@@ -105,3 +114,24 @@ def exported_model(tmp_path_factory: pytest.TempPathFactory, trained_run: Path, 
 def model_folder(tmp_path: Path, exported_model: Path) -> Path:
     """A copy of the model that a test may change."""
     return Path(shutil.copytree(exported_model, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def loose_model(tmp_path_factory: pytest.TempPathFactory, exported_model: Path) -> Path:
+    """A model that always answers with a mask, so that there is something to score."""
+    folder = Path(shutil.copytree(exported_model, tmp_path_factory.mktemp("loose") / "tiny"))
+    decision = DecisionConfig(threshold=0.3, not_found_below=0.0, found_above=0.01, pseudo_threshold=0.15)
+    write_card(folder, dataclasses.replace(find_model(folder).card, decision=decision))
+    return folder
+
+
+@pytest.fixture
+def evaluation(loose_model: Path, lesion_index: Path, tmp_path: Path) -> Evaluation:
+    """The command on the lesion set."""
+    return Evaluation(loose_model, lesion_index, tmp_path)
+
+
+@pytest.fixture
+def structure_evaluation(loose_model: Path, structure_index: Path, tmp_path: Path) -> Evaluation:
+    """The command on the set of films with lungs drawn."""
+    return Evaluation(loose_model, structure_index, tmp_path)

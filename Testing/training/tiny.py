@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 
 from TextGuidedSegLib.config import BackboneConfig, NetworkConfig, PseudoImageConfig, TextEncoderConfig
 from TextGuidedSegLib.phantom import Level, PhantomFilm, Side, chest_film
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training.config import DataConfig, TrainConfig
+from training.datasets.sample import SampleSource
+from training.train import Run, draw_batch
 
+Sources = list[tuple[float, SampleSource]]
 SIZE = 64
 PREPROCESSING = PreprocessingConfig(size=SIZE)
 NETWORK = NetworkConfig(
@@ -160,3 +164,24 @@ def tiny_config(infection: Path, structures: Path, **changes: Any) -> TrainConfi
         device="cpu", network=NETWORK, preprocessing=PREPROCESSING, data=data,
     )  # fmt: skip
     return dataclasses.replace(config, **changes)
+
+
+def steps(run: Run, sources: Sources, count: int) -> list[dict[str, float]]:
+    """Train some steps from where a run stands; the parts of the loss of each."""
+    return [run.train_step(draw_batch(sources, run.config, run.step)) for _ in range(count)]
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    """Every number of two nested states is the same, to the bit."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    elif isinstance(one, Mapping):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, Sequence) and not isinstance(one, str):
+        assert len(one) == len(other)
+        for left, right in zip(one, other, strict=True):
+            assert_equal(left, right)
+    else:
+        assert one == other

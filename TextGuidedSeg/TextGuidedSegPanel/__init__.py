@@ -1,6 +1,15 @@
 """What the module's panel is made of, one idea a file; none of them loads torch.
 
-Reading order: `scene` (a volume node becomes an image, arrays become voxels in their place), `segments` (a mask becomes
-a named segment), `provenance` (how a segment remembers the phrase and the model it came from), `overlay` (the
-pseudo-image above the slice views). These four need no Qt, so they work in scripts and without a window.
+Reading order:
+    scene, segments, provenance, terminology    volume to image, mask to named and coded segment, where it came from
+    overlay                                     the pseudo-image above the slice views
+    inferenceRecords, inferenceClient           what the inference process tells, and how it is asked
+    warmClient, ticker                          the one process of the application, polled by a timer
+    results, undo                               results put into the scene; a new threshold; back and forth
+    segmentationRun, runner                     one request from start to end; what the module's logic is made of
+    parameters, phrases, answers                state kept in the scene; what is typed; sentences for people
+    phraseEntry, runView, segmentControls,
+    overlayControls, modelControls, panel       the parts of the interface, and how they are wired
+
+Only `ticker` and the last two lines need Qt; the rest works in scripts and without a window.
 """

@@ -17,8 +17,16 @@ ROLE = "PseudoImage"
 FIRST_EXTRA_LAYER = 3
 """Layers 0, 1 and 2 are background, foreground and label map."""
 
+COLOR_MAPS = {
+    "Viridis": "vtkMRMLColorTableNodeFileViridis.txt",
+    "Cividis": "vtkMRMLColorTableNodeFileCividis.txt",
+    "Iron": "vtkMRMLColorTableNodeIron",
+    "Ocean": "vtkMRMLColorTableNodeOcean",
+}
+"""Color maps to choose from by name; the first is the default and safe for any color vision."""
+
 # The file-based maps exist only in the full application; Iron is built into every scene.
-_COLOR_NODES = ("vtkMRMLColorTableNodeFileViridis.txt", "vtkMRMLColorTableNodeIron")
+_FALLBACK_COLORS = "Iron"
 
 # Above 1, so that rounding in the views' interpolation punches no holes into the brightest part.
 _TOP = 1.01
@@ -45,17 +53,26 @@ def makePseudoImage(values, volumeNode, phrase: str, *, node=None, lowest: float
         node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
         node.SetAttribute(ROLE_ATTRIBUTE, ROLE)
     node.SetName(f"{' '.join(phrase.split())} (text map)")
-    putVoxels(node, values, volumeNode)
+    # Before the voxels: a display node that finds them computes a window from their histogram, a tenth of a second on a
+    # large film.
     node.CreateDefaultDisplayNodes()
     displayNode = node.GetDisplayNode()
-    found = [colorNodeId for colorNodeId in _COLOR_NODES if scene.GetNodeByID(colorNodeId)]
-    if found:
-        displayNode.SetAndObserveColorNodeID(found[0])
     displayNode.AutoWindowLevelOff()
+    putVoxels(node, values, volumeNode)
+    if displayNode.GetColorNodeID() not in COLOR_MAPS.values():
+        setColors(node, next(iter(COLOR_MAPS)))
     displayNode.SetWindowLevelMinMax(0.0, 1.0)
     displayNode.SetInterpolate(True)
     setLowest(node, lowest)
     return node
+
+
+def setColors(pseudoImageNode, name: str) -> None:
+    """Choose one of `COLOR_MAPS`; one that this Slicer does not have falls back to Iron."""
+    scene = pseudoImageNode.GetScene()
+    found = [one for one in (COLOR_MAPS[name], COLOR_MAPS[_FALLBACK_COLORS]) if scene.GetNodeByID(one)]
+    if found:
+        pseudoImageNode.GetDisplayNode().SetAndObserveColorNodeID(found[0])
 
 
 def setLowest(pseudoImageNode, lowest: float) -> None:

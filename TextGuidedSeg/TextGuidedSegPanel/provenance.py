@@ -1,6 +1,6 @@
 """How a segment remembers where it came from: phrase, model, threshold and answer as tags of the segment.
 
-The tags travel with `.seg.nrrd` files and saved scenes; `TextGuidedSegLib.provenance` says how values are encoded.
+The tags travel with `.seg.nrrd` files and saved scenes; `TextGuidedSegLib.tags` says how values are encoded.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import vtk
 
-from TextGuidedSegLib.provenance import PREFIX, decode_tag, encode_tag
+from TextGuidedSegLib.provenance import PREFIX
+from TextGuidedSegLib.tags import decode_tag, encode_tag
 
 
 @dataclass(frozen=True)

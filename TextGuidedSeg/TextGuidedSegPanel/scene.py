@@ -136,6 +136,16 @@ def placeInStudyOf(volumeNode, node) -> None:
         hierarchy.CreateItem(parentItem, node)
 
 
+def moveIntoView(segmentationNode, segmentId: str) -> None:
+    """Move every slice view to the center of a segment; in-plane the views stay where they are."""
+    center = segmentationNode.GetSegmentCenterRAS(segmentId)
+    if center is None:
+        return
+    scene = segmentationNode.GetScene()
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+        scene.GetNthNodeByClass(index, "vtkMRMLSliceNode").JumpSliceByOffsetting(*center)
+
+
 def _voxels(volumeNode):
     """View of a volume's voxels, `(I, J, K)` or `(I, J, K, C)`."""
     imageData = volumeNode.GetImageData()

@@ -1,0 +1,128 @@
+"""Thresholds are fixed on the development split, by figures that can be recomputed."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from TextGuidedSegLib.inference import Segmenter
+from TextGuidedSegLib.weights import find_model, verify
+from training.calibrate import THRESHOLDS, best_threshold, calibrate, fit_presence, main, measure, presence_limit
+from training.datasets.index import read_index, select
+from training.metrics import overlap, pooled
+
+TRUTH = np.zeros((10, 10, 1), dtype=bool)
+TRUTH[2:6, 2:6] = True
+
+
+def arguments(model: Path, data: Path, split: str) -> list[str]:
+    return ["--weights", str(model), "--data", str(data), "--split", split]
+
+
+def test_the_threshold_that_separates_is_found() -> None:
+    probability = np.where(TRUTH, 0.62, 0.57)
+    assert best_threshold([probability], [TRUTH]) == 0.6
+
+
+def test_the_best_threshold_weighs_both_scores() -> None:
+    # One large film is best above 0.5 and nine small ones below: by their number they outvote its pixels.
+    large, small = np.zeros((60, 60, 1), dtype=bool), np.zeros((6, 6, 1), dtype=bool)
+    large[:40], small[:2] = True, True
+    maps = [np.where(large, 0.7, 0.45), *[np.where(small, 0.4, 0.1)] * 9]
+    truth = [large, *[small] * 9]
+    scores = {}
+    for threshold in THRESHOLDS:
+        overlaps = [overlap(each >= threshold, true) for each, true in zip(maps, truth, strict=True)]
+        scores[threshold] = np.mean([each.dice for each in overlaps]) + pooled(overlaps).dice
+    assert scores[best_threshold(maps, truth)] == max(scores.values())
+    assert best_threshold(maps, truth) <= 0.4
+
+
+def test_the_fit_recovers_the_calibration_that_made_the_evidence() -> None:
+    rng = np.random.default_rng(0)
+    evidence = rng.uniform(-8, 8, 40_000)
+    there = rng.random(evidence.size) < 1 / (1 + np.exp(-(0.7 * evidence - 1.0)))
+    scale, offset = fit_presence(evidence[there].tolist(), evidence[~there].tolist())
+    assert scale == pytest.approx(0.7, rel=0.1)
+    # Both classes weigh the same, whatever their numbers: the prior odds are taken out of the offset.
+    assert offset == pytest.approx(-1.0 - np.log(there.sum() / (~there).sum()), abs=0.2)
+
+
+def test_the_fit_ranks_what_is_there_higher_and_stays_finite_when_scores_do_not_overlap() -> None:
+    scale, offset = fit_presence([3.0, 4.0], [-4.0, -3.0])
+    assert scale > 0
+    assert np.isfinite([scale, offset]).all()
+
+
+def test_at_most_one_caption_in_a_hundred_falls_under_the_limit_of_not_found() -> None:
+    presence = np.linspace(0.0, 1.0, 201)
+    assert np.mean(presence < presence_limit(presence.tolist())) <= 0.01
+    assert presence_limit([0.9, 0.95]) == 0.5
+
+
+def test_calibration_writes_what_it_chose_and_nothing_else(model_folder: Path, lesion_index: Path) -> None:
+    before = find_model(model_folder).card
+    decision = calibrate(str(model_folder), lesion_index, "dev")
+    model = find_model(model_folder)
+    assert model.card == dataclasses.replace(before, decision=decision)
+    assert decision.mirror_average == before.decision.mirror_average
+    verify(model)
+    assert 0 <= decision.not_found_below <= decision.found_above <= 1
+    assert {decision.threshold, decision.pseudo_threshold} <= set(THRESHOLDS)
+    assert calibrate(str(model_folder), lesion_index, "dev") == decision  # what it found does not depend on the card
+
+
+def test_what_is_measured_is_every_caption_and_the_empty_side_of_undoubted_one_sided_films(
+    exported_model: Path, lesion_index: Path
+) -> None:
+    rows = select(read_index(lesion_index), ["split=dev"])
+    measured = measure(Segmenter(find_model(exported_model), device="cpu"), rows)
+    assert len(measured.probability) == len(measured.truth) == len(measured.present) == 4
+    assert len(measured.empty) == 2  # not the flagged film, not the one with lesions on both sides
+    assert [each.shape for each in measured.probability] == [each.shape for each in measured.truth]
+    odd = select(read_index(lesion_index), ["published_side=patient"])
+    assert measure(Segmenter(find_model(exported_model), device="cpu"), odd).empty == []
+
+
+@pytest.mark.parametrize(
+    ("split", "where", "message"),
+    [
+        ("nowhere", "", "has split='nowhere'"),
+        ("val", "structures", "names one side"),
+    ],
+)
+def test_a_split_that_cannot_calibrate_is_told_and_the_card_stays(
+    split: str,
+    where: str,
+    message: str,
+    model_folder: Path,
+    lesion_index: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    data = lesion_index
+    if where:
+        data = lesion_index.parent / "two_sided.csv"
+        header, *lines = lesion_index.read_text(encoding="utf-8").splitlines()
+        both = [line.replace(",dev,", ",val,") for line in lines if "images/dev_both" in line]
+        data.write_text("\n".join([header, *both]), encoding="utf-8")
+    card = (model_folder / "card.json").read_bytes()
+    assert main(arguments(model_folder, data, split)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert (model_folder / "card.json").read_bytes() == card
+
+
+def test_the_command_calibrates_and_names_its_mistakes(
+    model_folder: Path, lesion_index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(model_folder, lesion_index, "dev")) == 0
+    capsys.readouterr()
+    assert main(arguments(model_folder, Path("nowhere.csv"), "dev")) == 2
+    assert main(arguments(Path("no-such-model"), lesion_index, "dev")) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "nowhere.csv does not exist" in first
+    assert "there is no model 'no-such-model'" in second

@@ -1,0 +1,60 @@
+"""Averaged weights, and checkpoints that are whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from Testing.training.tiny import assert_equal
+from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint
+
+
+class TestAverage:
+    def test_the_average_of_constant_weights_is_those_weights(self) -> None:
+        network = torch.nn.Linear(3, 2)
+        average = ExponentialMovingAverage(network, 0.9)
+        for step in range(5):
+            average.update(network, step)
+        assert_equal(average.network.state_dict(), network.state_dict())
+
+    def test_the_average_moves_by_the_decay_and_faster_at_the_start(self) -> None:
+        network = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.zeros_(network.weight)
+        average = ExponentialMovingAverage(network, 0.9)
+        torch.nn.init.ones_(network.weight)
+        average.update(network, 0)
+        assert average.network.weight.item() == pytest.approx(0.9)  # (1 + 0) / (10 + 0) of the past
+        average.update(network, 1000)
+        assert average.network.weight.item() == pytest.approx(0.9 * 0.9 + 0.1)
+
+    def test_buffers_are_copied_and_the_average_never_trains(self) -> None:
+        network = torch.nn.BatchNorm1d(2)
+        average = ExponentialMovingAverage(network, 0.9)
+        network(torch.tensor([[1.0, 2.0], [3.0, 8.0]]))
+        average.update(network, 0)
+        assert torch.equal(average.network.running_mean, network.running_mean)
+        assert not average.network.training
+        assert not any(weight.requires_grad for weight in average.network.parameters())
+
+
+class TestCheckpoint:
+    def test_a_failed_write_keeps_the_old_checkpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "checkpoint.pt"
+        save_checkpoint(path, {"step": 1})
+
+        def half(state: Any, file: Path) -> None:
+            Path(file).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(torch, "save", half)
+        with pytest.raises(OSError, match="No space left"):
+            save_checkpoint(path, {"step": 2})
+        assert load_checkpoint(path) == {"step": 1}
+
+    def test_a_checkpoint_with_code_in_it_is_refused(self, tmp_path: Path) -> None:
+        save_checkpoint(tmp_path / "evil.pt", {"path": Path("x")})
+        with pytest.raises(Exception, match="Weights only load failed"):
+            load_checkpoint(tmp_path / "evil.pt")

@@ -1,0 +1,57 @@
+"""The figures of a model card: abbreviations, the table, and the place they are written to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from TextGuidedSegLib.weights import find_model
+from training import figures
+
+PAGE = f"# Card\n\nbefore\n\n{figures.BEGIN}\nold\n{figures.END}\n\nafter\n"
+SCORES = {
+    "n": 2, "dice_per_image": 0.5, "iou_per_image": 0.4, "dice_micro": 0.625, "iou_micro": 0.45, "hd95": None,
+    "pseudo": {"dice_per_image": 0.25, "dice_micro": 0.3, "peak_in_target": 1.0, "named_side_mass": None},
+}  # fmt: skip
+
+
+def test_an_abbreviation_stands_for_words_that_may_hold_another() -> None:
+    plan = {"@a": ["--data", "@b"], "@b": ["index.csv"]}
+    assert figures.expand(["@a", "--split", "dev"], plan) == ["--data", "index.csv", "--split", "dev"]
+
+
+def test_only_the_text_between_the_marks_changes_and_a_second_time_gives_the_same() -> None:
+    once = figures.insert(PAGE, "new")
+    assert once == figures.insert(once, "new")
+    assert once.startswith("# Card\n\nbefore\n\n")
+    assert once.endswith("\n\nafter\n")
+    assert "old" not in once
+
+
+def test_a_page_without_marks_is_refused_with_what_it_needs() -> None:
+    with pytest.raises(ValueError, match="figures: begin"):
+        figures.insert("# Card\n", "new")
+
+
+def test_a_table_has_a_row_for_each_figure_in_percent() -> None:
+    rows = figures.table({"lesions": SCORES}).splitlines()
+    assert rows[-1].startswith("| lesions | 2 | 50.00 | 62.50 | 40.00 |  |")
+    assert len({row.count("|") for row in rows}) == 1
+
+
+def test_every_figure_of_the_shipped_plan_is_a_legal_evaluation() -> None:
+    path = Path(figures.__file__).parent / "models" / "chest-xray" / "figures.json"
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    for name, arguments in plan.items():
+        if not name.startswith("@"):
+            words = ["--weights", "x", *figures.expand(arguments, plan), "--out", "x.json"]
+            assert figures.parse_options(words).split in ("dev", "val")
+
+
+def test_the_shipped_card_names_the_command_of_every_figure() -> None:
+    card = find_model("chest-xray").card
+    measured = {name: figure for name, figure in card.figures.items() if name != "trained"}
+    assert measured
+    assert all("python -m training.evaluate" in figure["command"] for figure in measured.values())

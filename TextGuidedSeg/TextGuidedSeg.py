@@ -1,0 +1,224 @@
+"""The Slicer module: what Slicer needs to know of it, its panel's life, and the logic that scripts use.
+
+Nothing here loads torch: networks run in a process of their own (`TextGuidedSegPanel/inferenceClient.py`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+if importlib.util.find_spec("TextGuidedSegLib") is None:
+    # In the source tree the library is this folder's sibling; installed, it lies beside this file.
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from TextGuidedSegPanel.panel import Panel
+from TextGuidedSegPanel.parameters import Parameters, parametersOf
+from TextGuidedSegPanel.phrases import phrasesIn
+from TextGuidedSegPanel.results import PhraseRecord
+from TextGuidedSegPanel.runner import Runner
+from TextGuidedSegPanel.segmentationRun import RunCallbacks, SegmentationRun
+from TextGuidedSegPanel.terminology import loadTerminology
+from TextGuidedSegPanel.warmClient import WarmClient, stopSharedClient
+
+from TextGuidedSegLib.errors import ImageError, TextGuidedSegError
+from TextGuidedSegLib.phrase import parse
+
+
+class TextGuidedSeg(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent) -> None:
+        super().__init__(parent)
+        parent.title = _("Text Guided Segmentation")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["The TextGuidedSeg authors"]
+        parent.helpText = _(
+            "Type what to segment and where, such as <i>left lower lung opacity</i>, and press Enter. "
+            "The result is a new segment; the text map shows where the words point. Left is the patient's left.<br/>"
+            "The model reads frontal chest films. <b>Research use only. Not a medical device.</b>"
+        )
+        parent.acknowledgementText = _(
+            "Weights are trained on public data and have a license of their own, which the module shows."
+        )
+        slicer.app.connect("startupCompleted()", self._onStartupCompleted)
+
+    def _onStartupCompleted(self) -> None:
+        loadTerminology(Path(self.resourcePath("Terminology")))
+
+
+class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Ties the panel to the module's life: opened, left, scene closed, unloaded."""
+
+    def setup(self) -> None:
+        """Build the panel; called when the module is first opened."""
+        super().setup()
+        self.logic = TextGuidedSegLogic()
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/TextGuidedSeg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        self._parameters, self._guiTag, self._isShown = None, None, True
+        self.panel = Panel(self.ui, self.logic)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
+        for event in (scene.EndCloseEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self._onSceneReplaced)
+        self._setParameters(self.logic.getParameters())
+
+    def cleanup(self) -> None:
+        """The module is unloaded: nothing may call back later."""
+        self.logic.stop()
+        self._setParameters(None)
+        self.panel.leave()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """The module is shown."""
+        self._isShown = True
+        self._setParameters(self.logic.getParameters())
+
+    def exit(self) -> None:
+        """Another module is shown: the panel no longer follows the scene, and the views are given back."""
+        self._isShown = False
+        self._setParameters(None)
+        self.panel.leave()
+
+    def onReload(self) -> None:
+        """Reload the module with the files it is made of; Slicer itself would only reload this one."""
+        stopSharedClient()
+        for name in list(sys.modules):
+            if name.partition(".")[0] in ("TextGuidedSegPanel", "TextGuidedSegLib"):
+                del sys.modules[name]
+        super().onReload()
+
+    def _onSceneStartClose(self, caller, event) -> None:
+        self.logic.abandon()
+        self._setParameters(None)
+        self.panel.forget()
+
+    def _onSceneReplaced(self, caller, event) -> None:
+        # Also after a second scene was added to this one: its parameters took the place of ours.
+        if self._isShown:
+            self._setParameters(self.logic.getParameters())
+
+    def _setParameters(self, parameters: Parameters | None) -> None:
+        if self._parameters is not None:
+            self._parameters.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onModified)
+        self._parameters = parameters
+        if parameters is not None:
+            if parameters.inputVolume is None:
+                parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            # Not connectGui, which gives no tag back, so that its bindings outlive the panel.
+            self._guiTag = parameters.connectParametersToGui(self._boundWidgets())
+            self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onModified)
+        self.panel.setParameters(parameters)
+
+    def _boundWidgets(self) -> dict:
+        named = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+        return {name: widget for name, widget in named.items() if name}
+
+    def _onModified(self, caller, event) -> None:
+        self.panel.update()
+
+
+class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
+    """From a volume node and phrases to segments; needs no widget and no window.
+
+        logic = TextGuidedSegLogic()
+        records = logic.process(volumeNode, ["left lower lung opacity", "right lung"])
+        print(records[0].answer, records[0].segmentId, records[0].warnings)
+
+    Args:
+        client: Runs the network; None for the process that all of this application share.
+    """
+
+    def __init__(self, client: WarmClient | None = None) -> None:
+        super().__init__()
+        self._client = client
+
+    def getParameters(self) -> Parameters:
+        """The panel's state in the scene."""
+        return parametersOf(self.getParameterNode())
+
+    def process(
+        self,
+        volume,
+        phrases: str | list[str],
+        segmentation=None,
+        model: str | None = None,
+        threshold: float | None = None,
+        wait: bool = True,
+        *,
+        device: str = "auto",
+        callbacks: RunCallbacks | None = None,
+    ) -> list[PhraseRecord]:
+        """Segment what each phrase names; every result becomes a new segment.
+
+        Args:
+            volume: A scalar volume node: a frontal chest film.
+            phrases: One phrase, or several in a list or on lines.
+            segmentation: Segmentation node that gets the segments; None makes one when the first is found.
+            model: Name of a model; None for the one that is shipped.
+            threshold: Probability from which a voxel belongs to the segment, at least 0.01 and below 1; None for the
+                model's own.
+            wait: Return when all is done; otherwise at once, and the list fills while Slicer goes on.
+            device: `auto`, `cpu` or `cuda`.
+            callbacks: Whom to tell on the way.
+
+        Returns:
+            One record for each phrase, in their order; see `PhraseRecord`.
+
+        Raises:
+            PhraseError: A phrase is empty or too long.
+            ImageError: There is no volume, or no model reads it.
+            TextGuidedSegError: The run failed, was cancelled, or another one is under way.
+            ValueError: The threshold is out of range.
+        """
+        lines = phrasesIn(phrases) if isinstance(phrases, str) else list(phrases)
+        for phrase in lines or [""]:
+            parse(phrase)
+        if volume is None:
+            msg = "there is no volume to segment; load an image and pass its node"
+            raise ImageError(msg)
+        run = SegmentationRun(volume, lines, segmentation, callbacks or RunCallbacks())
+        self.start(run, model=model, threshold=threshold, device=device)
+        if wait:
+            self.waitFor(run)
+        return run.records
+
+
+class TextGuidedSegTest(ScriptedLoadableModuleTest):
+    """Self-test, also run by `slicer_add_python_unittest`; it needs neither torch nor a window."""
+
+    def setUp(self) -> None:
+        """Start with an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def test_parametersAreKeptInTheScene(self) -> None:
+        """What is typed stays with the scene."""
+        logic = TextGuidedSegLogic()
+        logic.getParameters().phrase = "left lung"
+        assert TextGuidedSegLogic().getParameters().phrase == "left lung"
+
+    def test_badInputIsRefusedBeforeAnythingRuns(self) -> None:
+        """No process is started for nothing."""
+        logic = TextGuidedSegLogic()
+        for volume, phrases in ((None, ["left lung"]), (None, "")):
+            self.assertRaises(TextGuidedSegError, logic.process, volume, phrases)  # noqa: PT027 - no pytest in Slicer
+        assert not logic.isBusy

@@ -1,0 +1,60 @@
+"""What the panel remembers in the scene. What belongs to the machine, such as the device, is in Slicer's settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import slicer
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+
+from .overlay import COLOR_MAPS
+
+
+@parameterNodeWrapper
+class Parameters:
+    """State of the panel.
+
+    Attributes:
+        inputVolume: The image; color images are a kind of scalar volume in MRML.
+        segmentation: Where segments go; None for a new one.
+        pseudoImage: The pseudo-image shown last.
+        segmentId: The segment that the threshold acts on.
+        phrase: The line.
+        phrases: Several phrases, one a line.
+        severalPhrases: Whether the lines are used instead of the line.
+        history: Phrases that ran in this scene, the newest first.
+        threshold: Probability from which a voxel belongs to the segment.
+        showOverlay: Whether the pseudo-image is shown.
+        overlayOpacity: Its opacity.
+        overlayLowest: Values below are transparent.
+        overlayColors: Its color map.
+    """
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    segmentation: vtkMRMLSegmentationNode
+    pseudoImage: vtkMRMLScalarVolumeNode
+    segmentId: str = ""
+    phrase: str = ""
+    phrases: str = ""
+    severalPhrases: bool = False
+    history: list[str]
+    threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.5
+    showOverlay: bool = True
+    overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
+    overlayLowest: Annotated[float, WithinRange(0.0, 1.0)] = 0.2
+    overlayColors: Annotated[str, Choice(list(COLOR_MAPS))] = next(iter(COLOR_MAPS))
+
+
+def parametersOf(parameterNode) -> Parameters:
+    """The parameters in a node: always the same object, kept for as long as Slicer runs.
+
+    A bound object observes its node and never stops. Dropped, it would be cleared by Python's garbage collection while
+    VTK still calls it, which crashes Slicer; so not even a reload of the module may drop it.
+    """
+    kept = vars(slicer).setdefault("_TextGuidedSegParameters", [])
+    for one in kept:
+        if type(one) is Parameters and one.parameterNode is parameterNode:
+            return one
+    kept.append(Parameters(parameterNode))
+    return kept[-1]

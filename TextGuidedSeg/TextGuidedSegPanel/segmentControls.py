@@ -1,0 +1,81 @@
+"""The segments: table, live threshold, undo and redo."""
+
+from __future__ import annotations
+
+from TextGuidedSegLib.errors import TextGuidedSegError
+
+from .provenance import readProvenance
+
+
+class SegmentControls:
+    """The widgets of the group of segments.
+
+    Args:
+        ui: Widgets by name.
+        logic: The module's logic.
+    """
+
+    def __init__(self, ui, logic) -> None:
+        self._ui, self._logic = ui, logic
+        self._parameters = None
+        self._isSettingUp = False
+        ui.undoButton.connect("clicked()", self._onUndo)
+        ui.redoButton.connect("clicked()", self._onRedo)
+        ui.thresholdSlider.connect("valueChanged(double)", self._onThreshold)
+        ui.segmentsTable.connect("selectionChanged(QItemSelection,QItemSelection)", self._onSelection)
+
+    def setParameters(self, parameters) -> None:
+        """Read from and write to these parameters; None for none."""
+        self._parameters = parameters
+        self.update()
+
+    def update(self) -> None:
+        """Follow the parameters and the segmentation."""
+        node = self._parameters.segmentation if self._parameters is not None else None
+        if self._ui.segmentsTable.segmentationNode() is not node:
+            self._ui.segmentsTable.setSegmentationNode(node)
+            self._ui.show3DButton.setSegmentationNode(node)
+        self._ui.undoButton.enabled = self._logic.history.canUndo(node)
+        self._ui.redoButton.enabled = self._logic.history.canRedo(node)
+        self._ui.show3DButton.enabled = node is not None
+        segmentId = self._parameters.segmentId if self._parameters is not None else ""
+        self._ui.thresholdSlider.enabled = self._logic.results.hasProbability(node, segmentId)
+
+    def select(self, segmentId: str) -> None:
+        """Choose a segment: the threshold shows its own and acts on it."""
+        self._parameters.segmentId = segmentId
+        segment = self._segment()
+        provenance = readProvenance(segment) if segment is not None else None
+        if provenance is not None and 0.0 < provenance.threshold < 1.0:
+            self._isSettingUp = True
+            self._ui.thresholdSlider.value = provenance.threshold
+            self._isSettingUp = False
+        self.update()
+
+    def _segment(self):
+        node = self._parameters.segmentation if self._parameters is not None else None
+        return node.GetSegmentation().GetSegment(self._parameters.segmentId) if node is not None else None
+
+    def _onThreshold(self, threshold: float) -> None:
+        if self._isSettingUp or self._parameters is None:
+            return
+        try:
+            self._logic.results.setThreshold(self._parameters.segmentation, self._parameters.segmentId, threshold)
+        except TextGuidedSegError as error:
+            self._ui.warningsLabel.text = str(error)
+            self._ui.warningsLabel.visible = True
+
+    def _onSelection(self) -> None:
+        chosen = self._ui.segmentsTable.selectedSegmentIDs()
+        if self._parameters is None or len(chosen) != 1 or chosen[0] == self._parameters.segmentId:
+            return
+        self.select(chosen[0])
+        self._logic.results.showWords(self._parameters.segmentation, chosen[0], self._parameters.pseudoImage)
+
+    def _onUndo(self) -> None:
+        self._logic.history.undo(self._parameters.segmentation)
+        self.update()
+
+    def _onRedo(self) -> None:
+        self._logic.history.redo(self._parameters.segmentation)
+        self.update()

@@ -1,0 +1,226 @@
+"""What a phrase means: finding, places, count, negation, and the words as the text encoder sees them.
+
+    >>> parse("LLL consolidation, rigth base").places
+    (Place(structure='lung', side='left', levels=('lower',)), Place(structure='lung', side='right', levels=('lower',)))
+
+The way of a phrase: words (`phrase_words`), spelling (`phrase_spelling`), meaning of each word (`phrase_items`,
+`vocabulary`), negation (`phrase_negation`), sides of the picture (`phrase_image_side`), what belongs together
+(`phrase_groups`), places (`phrase_places`). Nothing here needs torch; parsing takes less than a millisecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from TextGuidedSegLib.errors import PhraseError
+from TextGuidedSegLib.phrase_groups import make_groups
+from TextGuidedSegLib.phrase_image_side import Frame, settle_frame
+from TextGuidedSegLib.phrase_items import NAMED_PLACE_KINDS, PLACE_KINDS, Item, read_items
+from TextGuidedSegLib.phrase_negation import mark_negation
+from TextGuidedSegLib.phrase_places import Context, Place, PlacedGroup, Side, make_places, subtract, unite
+from TextGuidedSegLib.vocabulary import Level, Vocabulary, default_vocabulary
+
+__all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "parse", "swap_sides"]
+
+MAX_PHRASE_LENGTH = 500
+
+_KNOWN_KINDS = NAMED_PLACE_KINDS | {"finding"}
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """What was understood of a phrase.
+
+    Attributes:
+        text: As typed.
+        normalized: What the text encoder sees: lower case, single spaces, abbreviations expanded, misspelled words
+            corrected, sides of the picture turned to the patient's. Findings keep the wording of the phrase.
+        finding: Its name in the vocabulary.
+        places: Where; empty if the phrase does not say, several for a union.
+        count: Number of findings the phrase speaks of.
+        negated: It says that something is not there, and names nothing that is.
+        contradictory: Its sides exclude each other, or it names and negates the same.
+        known: At least one finding, structure, region, side or level is in the vocabulary.
+        corrections: Misspelled words and what they were read as.
+        expansions: Abbreviations and their full words.
+        unknown: Words that are not in the vocabulary; they are in `normalized`.
+        laterality: How the side words were meant.
+        frame: What they mean in `normalized` and `places`: always the patient's side, except in pictures that have none
+            (a polyp at the left of an endoscopy image).
+    """
+
+    text: str
+    normalized: str
+    finding: str | None
+    places: tuple[Place, ...]
+    count: int | None
+    negated: bool
+    contradictory: bool
+    known: bool
+    corrections: tuple[tuple[str, str], ...]
+    expansions: tuple[tuple[str, str], ...]
+    unknown: tuple[str, ...]
+    laterality: Frame
+    frame: Frame
+
+    @property
+    def side(self) -> Side:
+        """Side of all places together."""
+        sides = {place.side for place in self.places} - {"none"}
+        if not sides:
+            return "none"
+        return next(iter(sides)) if len(sides) == 1 else "both"
+
+    def chips(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of kind and word for the panel: each place as side, levels, structure, in this order."""
+        chips: list[tuple[str, str]] = []
+        if self.negated:
+            chips.append(("negated", "no"))
+        if self.count is not None:
+            chips.append(("count", str(self.count)))
+        if self.finding is not None:
+            chips.append(("finding", self.finding))
+        for place in self.places:
+            if place.side != "none":
+                chips.append(("side", place.side))
+            chips += [("level", level) for level in place.levels]
+            chips.append(("structure", place.structure))
+        if self.laterality == "image":
+            chips.append(("laterality", "side of the image"))
+        if self.contradictory:
+            chips.append(("contradictory", "contradicts itself"))
+        chips += [("expanded", f"{short} → {full}") for short, full in self.expansions]
+        chips += [("corrected", f"{typed} → {read}") for typed, read in self.corrections]
+        chips += [("unknown", word) for word in self.unknown]
+        return tuple(chips)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All attributes and `side`, ready for JSON."""
+        return {**asdict(self), "side": self.side}
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """What is left of a phrase when negation is settled."""
+
+    finding: str | None
+    places: tuple[Place, ...]
+    negated: bool
+    contradictory: bool
+
+
+def parse(text: str, vocabulary: Vocabulary | None = None) -> Phrase:
+    """Understand a phrase.
+
+    Args:
+        text: What was typed, 1 to 500 characters.
+        vocabulary: Words to understand it with; None for the library's own.
+
+    Raises:
+        PhraseError: The phrase is empty or too long, or no text.
+    """
+    _check(text)
+    vocabulary = vocabulary or default_vocabulary()
+    reading = read_items(text, vocabulary)
+    laterality, frame = settle_frame(reading, vocabulary)
+    items = reading.items
+    mark_negation(items)
+    findings = list(dict.fromkeys(item.term.name for item in items if item.kind == "finding"))
+    separate, several = frame == "image", len(findings) > 1
+    groups = make_groups(items, vocabulary, separate=separate, several_findings=several)
+    is_unilateral = any(item.kind == "side" and item.term.name == "unilateral" for item in items)
+    placed, contradictory = make_places(
+        groups, Context(_home(items, vocabulary), separate, several, is_unilateral), vocabulary
+    )
+    statement = _statement(items, placed)
+    return Phrase(
+        text=text,
+        normalized=reading.normalized,
+        finding=statement.finding,
+        places=statement.places,
+        count=_count(items, vocabulary),
+        negated=statement.negated,
+        contradictory=contradictory or statement.contradictory,
+        known=any(item.kind in _KNOWN_KINDS for item in items),
+        corrections=tuple(reading.corrections),
+        expansions=tuple(reading.expansions),
+        unknown=tuple(item.text for item in items if item.kind == "unknown"),
+        laterality=laterality,
+        frame=frame,
+    )
+
+
+def swap_sides(text: str, vocabulary: Vocabulary | None = None) -> str:
+    """The phrase for the mirrored image: left for right and right for left, abbreviations too.
+
+    *RUL* becomes *LUL*, *LV* *RV*, *lingula* *middle lobe*; *RML* becomes *LML*, which no lung has but which is
+    understood. Twice gives the text again, in lower case, UPPER CASE and with a Capital (a side word in another mixture
+    of letters becomes lower case). Misspelled side words stay: swap the normalized phrase instead.
+
+    Args:
+        text: Any text.
+        vocabulary: Words with a side; None for the library's own.
+    """
+    return (vocabulary or default_vocabulary()).mirror(text)
+
+
+def _check(text: object) -> None:
+    if not isinstance(text, str):
+        msg = f"a phrase must be text, got {type(text).__name__}; type for example 'left lower lung opacity'"
+        raise PhraseError(msg)
+    if not text.strip():
+        msg = "the phrase is empty; type for example 'left lower lung opacity'"
+        raise PhraseError(msg)
+    if len(text) > MAX_PHRASE_LENGTH:
+        msg = f"the phrase has {len(text)} characters, at most {MAX_PHRASE_LENGTH} are read; shorten it"
+        raise PhraseError(msg)
+
+
+def _home(items: Sequence[Item], vocabulary: Vocabulary) -> str | None:
+    """Structure of the finding that the phrase is about."""
+    findings = sorted((item for item in items if item.kind == "finding"), key=lambda item: item.negated)
+    return vocabulary.entry(findings[0].term).structure if findings else None
+
+
+def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Statement:
+    found = [item.term.name for item in items if item.kind == "finding" and not item.negated]
+    denied = [item.term.name for item in items if item.kind == "finding" and item.negated]
+    named = unite(group.place for group in placed if not group.mark[0])
+    restored = unite(group.place for group in placed if group.mark[2])
+    without = unite(group.place for group in placed if group.mark[0])
+    if found or (named and not denied):
+        excepted = [group.place for group in placed if group.mark[1] or (group.mark[0] and not denied)]
+        if excepted and not named:
+            named = tuple(Place(place.structure, "none") for place in excepted)  # "opacity, not on the left"
+        both_said = not set(found).isdisjoint(denied) and _overlap(named, without)
+        return _Statement(
+            found[0] if found else None, subtract(named, excepted), negated=False, contradictory=both_said
+        )
+    if denied and restored:
+        return _Statement(denied[0], restored, negated=False, contradictory=False)
+    is_negated = any(item.negated for item in items)
+    everywhere = unite(group.place for group in placed)
+    return _Statement(denied[0] if denied else None, everywhere, negated=is_negated, contradictory=False)
+
+
+def _overlap(first: Sequence[Place], second: Sequence[Place]) -> bool:
+    if not first or not second:
+        return True
+    return any(one.overlaps(other) for one in first for other in second)
+
+
+def _count(items: Sequence[Item], vocabulary: Vocabulary) -> int | None:
+    """The first number that counts a finding or an area: *two small nodules*, not *2 cm*."""
+    for position, item in enumerate(items):
+        if item.kind != "number":
+            continue
+        for later in items[position + 1 :]:
+            if later.first.starts_sentence or later.first.follows_pause or later.first.is_joined:
+                break
+            if later.kind == "finding" or later.text in vocabulary.areas:
+                return vocabulary.numbers.get(item.text) or int(item.text)
+            if later.kind not in PLACE_KINDS | {"description", "other", "unknown"}:
+                break
+    return None

@@ -1,0 +1,118 @@
+"""Measure everything a model card reports, and write it into the card: one command for all figures.
+
+python -m training.figures --weights TextGuidedSegLib/data/models/chest-xray \\
+    --figures training/models/chest-xray/figures.json --page Resources/Models/chest-xray.md
+
+`figures.json` names each figure and gives the arguments of `training.evaluate` that make it; a name that starts with @
+is an abbreviation used by others. The page is the part of the model card between two marks; its other text stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.export import atomic_path
+from TextGuidedSegLib.weights import find_model, write_card
+from training.evaluate import evaluate, parse_options
+
+logger = logging.getLogger(__name__)
+
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_COLUMNS = {
+    "films": lambda figure: str(figure["n"]),
+    "Dice per image": lambda figure: _percent(figure["dice_per_image"]),
+    "Dice micro": lambda figure: _percent(figure["dice_micro"]),
+    "IoU per image": lambda figure: _percent(figure["iou_per_image"]),
+    "HD95 px": lambda figure: "" if figure["hd95"] is None else f"{figure['hd95']:.1f}",
+    "pseudo-image alone, per image / micro": lambda figure: (
+        f"{_percent(figure['pseudo']['dice_per_image'])} / {_percent(figure['pseudo']['dice_micro'])}"
+    ),
+    "its mass on the named side": lambda figure: _percent(figure["pseudo"]["named_side_mass"]),
+}
+
+
+def expand(arguments: Sequence[str], abbreviations: Mapping[str, Sequence[str]]) -> list[str]:
+    """Replace every word that starts with @ by what it stands for, also inside another."""
+    words: list[str] = []
+    for word in arguments:
+        words += expand(abbreviations[word], abbreviations) if word.startswith("@") else [word]
+    return words
+
+
+def measure(weights: str, plan: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Run every evaluation of a plan.
+
+    Returns:
+        Name to scores, with the command that gives them.
+    """
+    figures: dict[str, Any] = {}
+    for name, arguments in plan.items():
+        if name.startswith("@"):
+            continue
+        words = ["--weights", weights, *expand(arguments, plan)]
+        report = evaluate(parse_options([*words, "--out", "unused.json"]))
+        scores = {key: value for key, value in report.items() if key not in ("groups", "settings")}
+        figures[name] = scores | {"command": f"python -m training.evaluate {shlex.join(words)} --out FILE.json"}
+        logger.info("%s: %s per image, %s micro", name, scores["dice_per_image"], scores["dice_micro"])
+    return figures
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """The figures as a Markdown table, in percent."""
+    lines = [f"| what | {' | '.join(_COLUMNS)} |", "|---|" + "---|" * len(_COLUMNS)]
+    lines += [
+        f"| {name} | {' | '.join(cell(figure) for cell in _COLUMNS.values())} |" for name, figure in figures.items()
+    ]
+    return "\n".join(lines)
+
+
+def insert(page: str, text: str) -> str:
+    """Put text between the two marks of a page.
+
+    Raises:
+        ValueError: The page lacks a mark.
+    """
+    if BEGIN not in page or END not in page:
+        message = f"the page has no place for the figures; it needs the lines {BEGIN} and {END}"
+        raise ValueError(message)
+    return f"{page.split(BEGIN)[0]}{BEGIN}\n\n{text}\n\n{END}{page.split(END)[1]}"
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.2f}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 2 for bad input."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(prog="python -m training.figures", description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--figures", required=True, type=Path, metavar="FILE.json")
+    parser.add_argument("--page", required=True, type=Path, metavar="FILE.md")
+    options = parser.parse_args(arguments)
+    try:
+        page = options.page.read_text(encoding="utf-8")
+        insert(page, "")  # before minutes of work
+        model = find_model(options.weights)
+        figures = measure(options.weights, json.loads(options.figures.read_text(encoding="utf-8")))
+        trained = {key: value for key, value in model.card.figures.items() if key == "trained"}
+        write_card(model.folder, dataclasses.replace(model.card, figures=trained | figures))
+        with atomic_path(options.page) as part:
+            part.write_text(insert(page, table(figures)), encoding="utf-8")
+    except (TextGuidedSegError, ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
