@@ -41,6 +41,7 @@ demo: $(STAMP)
 	@echo
 	@echo 'Picture:      $(CURDIR)/$(DEMO)/overlay.png'
 	@echo 'Segmentation: $(CURDIR)/$(DEMO)/left_lower_lung_opacity.seg.nrrd (opens in 3D Slicer)'
+	@echo 'Pseudo-image: $(CURDIR)/$(DEMO)/left_lower_lung_opacity.pseudo.nrrd (where the words point)'
 	@echo 'Summary:      $(CURDIR)/$(DEMO)/summary.json'
 
 test: $(STAMP)

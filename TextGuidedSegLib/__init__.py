@@ -8,14 +8,21 @@
 The names below are looked up when first used: importing this package loads no torch and changes no global setting.
 
 Reading order of the files:
-    errors, geometry, resampling, image, io     what an image is, where it lies, how it is read
-    phrase                                      what the words mean
+    errors, geometry, resampling, image         what an image is, where it lies, how it is resampled and back
+    io                                          files to images; with file_formats, completeness, itk, dicom_film,
+                                                dicom_series
+    export, overlay, tags, provenance           results to files, with where they came from
+    phrase                                      what the words mean; with phrase_words, phrase_spelling, phrase_items,
+                                                phrase_negation, phrase_image_side, phrase_groups, phrase_places
+    vocabulary                                  the words; with vocabulary_file, vocabulary_terms, vocabulary_mirror
     config, preprocessing                       what a network was built for
     text_encoder, pseudo_image, backbones       the parts of the network
     network                                     the parts wired together
     weights, inference                          stored networks, and the run from phrase to segment
     cli                                         the same from a shell
-    phantom                                     synthetic films for tests and demonstrations
+    worker                                      the same from a process that asks; with worker_protocol, worker_channel,
+                                                warm_segmenter, memory
+    phantom, phantom_anatomy                    synthetic films for tests and demonstrations
 """
 
 from __future__ import annotations
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from TextGuidedSegLib.inference import Result, Segmenter
     from TextGuidedSegLib.io import read_image
     from TextGuidedSegLib.phrase import Phrase, parse
+    from TextGuidedSegLib.vocabulary import load_vocabulary
     from TextGuidedSegLib.weights import find_model, list_models
 
 __version__ = "0.1.0"
@@ -58,6 +66,7 @@ __all__ = [
     "__version__",
     "find_model",
     "list_models",
+    "load_vocabulary",
     "parse",
     "read_image",
 ]
@@ -77,6 +86,7 @@ _HOME = {
     "WeightsError": "errors",
     "find_model": "weights",
     "list_models": "weights",
+    "load_vocabulary": "vocabulary",
     "parse": "phrase",
     "read_image": "io",
 }

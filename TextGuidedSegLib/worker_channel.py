@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import threading
 from typing import Any, BinaryIO
 
@@ -54,5 +53,4 @@ def private_streams() -> tuple[BinaryIO, Channel]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    sys.stdout = sys.stderr
     return commands, Channel(events)

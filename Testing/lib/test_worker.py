@@ -48,7 +48,7 @@ class Child:
         self.nonsense: list[bytes] = []
         self._arrived: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self.process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [sys.executable, "-u", *arguments],
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,

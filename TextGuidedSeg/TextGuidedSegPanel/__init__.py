@@ -3,7 +3,9 @@
 Reading order:
     scene, segments, provenance, terminology    volume to image, mask to named and coded segment, where it came from
     overlay                                     the pseudo-image above the slice views
-    inferenceRecords, inferenceClient           what the inference process tells, and how it is asked
+    inferenceRecords, inferenceClient           what the inference process tells, and how it is asked; with
+                                                inferenceSettings, inferenceRequest, inferenceEvents, inferenceProcess,
+                                                processKeeper, privateFolder, silenceWatch
     warmClient, ticker                          the one process of the application, polled by a timer
     results, undo                               results put into the scene; a new threshold; back and forth
     segmentationRun, runner                     one request from start to end; what the module's logic is made of

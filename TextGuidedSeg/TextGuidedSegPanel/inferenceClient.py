@@ -238,11 +238,8 @@ class InferenceClient:
                 if message["index"] is None:
                     self._keeper.forgetImage()
                 request.tellFailure(message["kind"], message["sentence"], message["index"])
-            case "cancelled":
-                request.tellCancelled()
-                self._finished("idle")
-            case "done":
-                request.tellFinished()
+            case "cancelled" | "done" as end:
+                (request.tellCancelled if end == "cancelled" else request.tellFinished)()
                 self._finished("idle")
 
     def _heedLoading(self, request: Request, event: Said) -> None:
@@ -257,7 +254,8 @@ class InferenceClient:
         request, wasCancelled, verdict = self._current, self._state == "cancelling", self._verdict
         self._keeper.part()
         if request is None:
-            self._note(event.sentence(""))
+            if event.exitCode != 0:  # after a long idle time it leaves by itself
+                self._note(event.sentence(""))
         elif wasCancelled:
             request.tellCancelled()
         elif request.sentToWarm and not request.answered and not verdict:

@@ -31,7 +31,7 @@ class ProcessKeeper:
         self._heldKey: str | None = None
         self._living: list[InferenceProcess] = []
         # Called when this object is dropped, and at the latest when the program ends.
-        self._end = weakref.finalize(self, _endAll, self._living)
+        weakref.finalize(self, _endAll, self._living)
 
     @property
     def isThere(self) -> bool:
