@@ -20,12 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from TextGuidedSegLib.phrase import swap_sides
-
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.export import atomic_path, check_output
 from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.io import read_image
+from TextGuidedSegLib.phrase import swap_sides
 from training.datasets.films import load_mask
 from training.datasets.index import Row, read_index, select
 from training.metrics import Overlap, hd95, mean, named_side_mass, overlap, peak_in_target, pooled

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
-from TextGuidedSegLib.phrase import swap_sides
 
+from TextGuidedSegLib.phrase import swap_sides
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar
 from training.datasets.films import load_pair
