@@ -9,12 +9,9 @@ The names below are looked up when first used: importing this package loads no t
 
 Reading order of the files:
     errors, geometry, resampling, image         what an image is, where it lies, how it is resampled and back
-    io                                          files to images; with file_formats, completeness, itk, dicom_film,
-                                                dicom_series
+    io, files                                   files to images
     export, overlay, tags, provenance           results to files, with where they came from
-    phrase                                      what the words mean; with phrase_words, phrase_spelling, phrase_items,
-                                                phrase_negation, phrase_image_side, phrase_groups, phrase_places
-    vocabulary                                  the words; with vocabulary_file, vocabulary_terms, vocabulary_mirror
+    phrase, language                            what the words mean
     config, preprocessing                       what a network was built for
     text_encoder, pseudo_image, backbones       the parts of the network
     network                                     the parts wired together
@@ -44,8 +41,8 @@ if TYPE_CHECKING:
     from TextGuidedSegLib.image import Image
     from TextGuidedSegLib.inference import Result, Segmenter
     from TextGuidedSegLib.io import read_image
+    from TextGuidedSegLib.language.vocabulary import load_vocabulary
     from TextGuidedSegLib.phrase import Phrase, parse
-    from TextGuidedSegLib.vocabulary import load_vocabulary
     from TextGuidedSegLib.weights import find_model, list_models
 
 __version__ = "0.1.0"
@@ -86,7 +83,7 @@ _HOME = {
     "WeightsError": "errors",
     "find_model": "weights",
     "list_models": "weights",
-    "load_vocabulary": "vocabulary",
+    "load_vocabulary": "language.vocabulary",
     "parse": "phrase",
     "read_image": "io",
 }

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from TextGuidedSegLib import itk
 from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.files import itk
 from TextGuidedSegLib.geometry import Geometry
 from TextGuidedSegLib.tags import encode_tag
 

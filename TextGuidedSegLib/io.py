@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from TextGuidedSegLib import itk
-from TextGuidedSegLib.completeness import check_complete, exif_orientation
-from TextGuidedSegLib.dicom_film import FILM_TAGS, IMAGE_ORIENTATION, MODALITY, film_from_dicom
-from TextGuidedSegLib.dicom_series import check_slices, find_series
 from TextGuidedSegLib.errors import GeometryError, ImageError
-from TextGuidedSegLib.file_formats import EXPECTED, IMAGE_IO, PICTURE_FORMATS, FileFormat, identify
+from TextGuidedSegLib.files import itk
+from TextGuidedSegLib.files.completeness import check_complete, exif_orientation
+from TextGuidedSegLib.files.dicom_film import FILM_TAGS, IMAGE_ORIENTATION, MODALITY, film_from_dicom
+from TextGuidedSegLib.files.dicom_series import check_slices, find_series
+from TextGuidedSegLib.files.file_formats import EXPECTED, IMAGE_IO, PICTURE_FORMATS, FileFormat, identify
 from TextGuidedSegLib.geometry import FILM_CODES, Geometry, coded_geometry, film_axis_codes
 from TextGuidedSegLib.image import (
     FILM_MODALITIES,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from TextGuidedSegLib import itk
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.export import PICTURE_SUFFIXES, atomic_path, check_output
+from TextGuidedSegLib.files import itk
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, film_plan, reorientation
 from TextGuidedSegLib.image import Image
 

@@ -3,9 +3,9 @@
     >>> parse("LLL consolidation, rigth base").places
     (Place(structure='lung', side='left', levels=('lower',)), Place(structure='lung', side='right', levels=('lower',)))
 
-The way of a phrase: words (`phrase_words`), spelling (`phrase_spelling`), meaning of each word (`phrase_items`,
-`vocabulary`), negation (`phrase_negation`), sides of the picture (`phrase_image_side`), what belongs together
-(`phrase_groups`), places (`phrase_places`). Nothing here needs torch; parsing takes less than a millisecond.
+The way of a phrase: words (`language.words`), spelling (`language.spelling`), meaning of each word (`language.items`,
+`vocabulary`), negation (`language.negation`), sides of the picture (`language.image_side`), what belongs together
+(`language.groups`), places (`language.places`). Nothing here needs torch; parsing takes less than a millisecond.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from TextGuidedSegLib.errors import PhraseError
-from TextGuidedSegLib.phrase_groups import make_groups
-from TextGuidedSegLib.phrase_image_side import Frame, settle_frame
-from TextGuidedSegLib.phrase_items import NAMED_PLACE_KINDS, PLACE_KINDS, Item, read_items
-from TextGuidedSegLib.phrase_negation import mark_negation
-from TextGuidedSegLib.phrase_places import Context, Place, PlacedGroup, Side, make_places, subtract, unite
-from TextGuidedSegLib.vocabulary import Level, Vocabulary, default_vocabulary
+from TextGuidedSegLib.language.groups import make_groups
+from TextGuidedSegLib.language.image_side import Frame, settle_frame
+from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item, read_items
+from TextGuidedSegLib.language.negation import mark_negation
+from TextGuidedSegLib.language.places import Context, Place, PlacedGroup, Side, make_places, subtract, unite
+from TextGuidedSegLib.language.vocabulary import Level, Vocabulary, default_vocabulary
 
 __all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "parse", "swap_sides"]
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from TextGuidedSegLib import export, itk
+from TextGuidedSegLib import export
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.export import IMAGE_SUFFIXES, atomic_path, check_output, write_image, write_segmentation
+from TextGuidedSegLib.files import itk
 from TextGuidedSegLib.geometry import FILM_CODES, Geometry, coded_geometry
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image

@@ -16,9 +16,9 @@ import pytest
 import SimpleITK
 
 from TextGuidedSegLib import io
-from TextGuidedSegLib.completeness import check_complete
 from TextGuidedSegLib.errors import ImageError
-from TextGuidedSegLib.file_formats import FileFormat
+from TextGuidedSegLib.files.completeness import check_complete
+from TextGuidedSegLib.files.file_formats import FileFormat
 from TextGuidedSegLib.geometry import FILM_CODES, Geometry
 from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image
 from TextGuidedSegLib.io import read_image

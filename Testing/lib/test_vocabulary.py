@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.language.vocabulary import VocabularyError, default_vocabulary, load_vocabulary
 from TextGuidedSegLib.phrase import Place, parse, swap_sides
-from TextGuidedSegLib.vocabulary import VocabularyError, default_vocabulary, load_vocabulary
 
 # Those that are certain; a new one is looked up before it is added here.
 CERTAIN_CODES = {

@@ -56,7 +56,7 @@ def test_its_codes_are_offered_after_start(module) -> None:
 
 
 def test_the_terminology_file_agrees_with_the_vocabulary(module) -> None:
-    from TextGuidedSegLib.vocabulary import default_vocabulary
+    from TextGuidedSegLib.language.vocabulary import default_vocabulary
 
     path = MODULE_FOLDER / "Resources" / "Terminology" / "TextGuidedSeg.term.json"
     categories = json.loads(path.read_text(encoding="utf-8"))["SegmentationCodes"]["Category"]
@@ -74,9 +74,11 @@ def test_every_file_the_module_needs_is_packaged() -> None:
         'GLOB PANEL_SCRIPTS RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS "TextGuidedSegPanel/*.py"' in listed
     )
     assert {path.parent.name for path in MODULE_FOLDER.rglob("*.py")} == {"TextGuidedSeg", "TextGuidedSegPanel"}
-    library = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    assert {path.parent.name for path in (ROOT / "TextGuidedSegLib").rglob("*.py")} == {"TextGuidedSegLib"}
-    assert '"TextGuidedSegLib/*.py"' in library
+    extension = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    wheel = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for folder in {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "TextGuidedSegLib").rglob("*.py")}:
+        assert f'"{folder}/*.py"' in extension
+        assert f'"{folder.replace("/", ".")}"' in wheel
 
 
 def test_each_extension_line_is_one_line() -> None:

@@ -14,8 +14,8 @@ import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
-from TextGuidedSegLib.dicom_film import FILM_TAGS, film_from_dicom
 from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.files.dicom_film import FILM_TAGS, film_from_dicom
 from TextGuidedSegLib.geometry import Geometry, film_axis_codes
 from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image, image_kind, scalar_if_gray
 

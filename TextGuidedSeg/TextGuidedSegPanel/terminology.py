@@ -6,8 +6,8 @@ from pathlib import Path
 
 import slicer
 
+from TextGuidedSegLib.language.vocabulary import SnomedCode, default_vocabulary
 from TextGuidedSegLib.phrase import Phrase
-from TextGuidedSegLib.vocabulary import SnomedCode, default_vocabulary
 
 CONTEXT = "Segmentation category and type - TextGuidedSeg"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from TextGuidedSegLib.vocabulary_file import Content, VocabularyError
+from TextGuidedSegLib.language.vocabulary_file import Content, VocabularyError
 
 _OPPOSITE = {"left": "right", "right": "left"}
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
-from TextGuidedSegLib.phrase_items import PLACE_KINDS, Item
-from TextGuidedSegLib.vocabulary import Level, Vocabulary
+from TextGuidedSegLib.language.items import PLACE_KINDS, Item
+from TextGuidedSegLib.language.vocabulary import Level, Vocabulary
 
 # What may stand between two groups of place words.
 BREAK, AND, COMMA, FINDING, FAR, PREPOSITION, COMPARISON = (

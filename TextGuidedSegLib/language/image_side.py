@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Literal
 
-from TextGuidedSegLib.phrase_items import Item, Reading
-from TextGuidedSegLib.phrase_words import Word
-from TextGuidedSegLib.vocabulary import Term, Vocabulary
+from TextGuidedSegLib.language.items import Item, Reading
+from TextGuidedSegLib.language.vocabulary import Term, Vocabulary
+from TextGuidedSegLib.language.words import Word
 
 Frame = Literal["patient", "image"]
 

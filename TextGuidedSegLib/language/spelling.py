@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from TextGuidedSegLib.vocabulary_terms import KINDS, Term, Words
+from TextGuidedSegLib.language.vocabulary_terms import KINDS, Term, Words
 
 _SHORTEST, _LONGEST = 4, 30
 # Shorter function words are near to too many words.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from TextGuidedSegLib.errors import TextGuidedSegError
-from TextGuidedSegLib.phrase_words import word_texts
+from TextGuidedSegLib.language.words import word_texts
 
 FORMAT = 1
 ENTRY_SECTIONS = ("findings", "structures", "regions", "sides", "levels")

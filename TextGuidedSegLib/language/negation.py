@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from TextGuidedSegLib.phrase_items import NAMED_PLACE_KINDS, Item
+from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, Item
 
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})

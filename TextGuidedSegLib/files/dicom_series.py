@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from TextGuidedSegLib import itk
-from TextGuidedSegLib.dicom_film import IMAGE_ORIENTATION, MODALITY
 from TextGuidedSegLib.errors import ImageError
-from TextGuidedSegLib.file_formats import EXPECTED, IMAGE_IO
+from TextGuidedSegLib.files import itk
+from TextGuidedSegLib.files.dicom_film import IMAGE_ORIENTATION, MODALITY
+from TextGuidedSegLib.files.file_formats import EXPECTED, IMAGE_IO
 
 _SERIES_DESCRIPTION = "0008|103e"
 _IMAGE_POSITION = "0020|0032"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from TextGuidedSegLib.errors import ImageError
-from TextGuidedSegLib.file_formats import FileFormat
+from TextGuidedSegLib.files.file_formats import FileFormat
 
 _Bytes = bytes | mmap.mmap
 

@@ -14,11 +14,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from TextGuidedSegLib.phrase_spelling import Speller
-from TextGuidedSegLib.phrase_words import word_texts
-from TextGuidedSegLib.vocabulary_file import Content, VocabularyError, merge, nearest, read_vocabulary_file
-from TextGuidedSegLib.vocabulary_mirror import Mirror
-from TextGuidedSegLib.vocabulary_terms import (
+from TextGuidedSegLib.language.spelling import Speller
+from TextGuidedSegLib.language.vocabulary_file import Content, VocabularyError, merge, nearest, read_vocabulary_file
+from TextGuidedSegLib.language.vocabulary_mirror import Mirror
+from TextGuidedSegLib.language.vocabulary_terms import (
     LEVELS,
     Entry,
     Level,
@@ -31,14 +30,16 @@ from TextGuidedSegLib.vocabulary_terms import (
     make_snomed,
     make_terms,
 )
+from TextGuidedSegLib.language.words import word_texts
 
 __all__ = [
     "LEVELS", "Entry", "Level", "SnomedCode", "Term", "Vocabulary", "VocabularyError", "default_vocabulary",
     "load_vocabulary",
 ]  # fmt: skip
 
-_BUILT_IN = Path(__file__).with_name("data") / "vocabulary.json"
-_COMMON_WORDS = Path(__file__).with_name("data") / "common_words.txt"
+_DATA = Path(__file__).parents[1] / "data"
+_BUILT_IN = _DATA / "vocabulary.json"
+_COMMON_WORDS = _DATA / "common_words.txt"
 
 
 class Vocabulary:

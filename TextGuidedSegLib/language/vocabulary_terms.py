@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from TextGuidedSegLib.phrase_words import word_texts
-from TextGuidedSegLib.vocabulary_file import ENTRY_SECTIONS, Content
+from TextGuidedSegLib.language.vocabulary_file import ENTRY_SECTIONS, Content
+from TextGuidedSegLib.language.words import word_texts
 
 Level = Literal["upper", "middle", "lower"]
 LEVELS: tuple[Level, ...] = ("upper", "middle", "lower")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from TextGuidedSegLib.phrase_words import Word, clean, join_words, split_words
-from TextGuidedSegLib.vocabulary import Term, Vocabulary
+from TextGuidedSegLib.language.vocabulary import Term, Vocabulary
+from TextGuidedSegLib.language.words import Word, clean, join_words, split_words
 
 PLACE_KINDS = frozenset({"side", "level", "whole", "structure", "region"})
 NAMED_PLACE_KINDS = PLACE_KINDS - {"whole"}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from typing import Literal
 
-from TextGuidedSegLib.phrase_groups import AND, BREAK, COMMA, COMPARISON, FINDING, ONE_SIDE, Group, Part
-from TextGuidedSegLib.vocabulary import LEVELS, Level, Vocabulary
+from TextGuidedSegLib.language.groups import AND, BREAK, COMMA, COMPARISON, FINDING, ONE_SIDE, Group, Part
+from TextGuidedSegLib.language.vocabulary import LEVELS, Level, Vocabulary
 
 Side = Literal["left", "right", "both", "none"]
 
