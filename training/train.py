@@ -222,10 +222,8 @@ def _resize(array: Tensor, size: int) -> Tensor:
 
 def _tokenizer(config: TrainConfig, path: Path) -> PhraseTokenizer:
     if not path.is_file():
-        captions = [
-            row.columns["text"] for row in read_index(config.data.chest_infection) if row.columns["split"] == "train"
-        ]
-        captions += [row.columns["text"] for row in read_index(config.data.chest_structures)]
+        rows = [*read_index(config.data.chest_infection), *read_index(config.data.chest_structures)]
+        captions = [row.columns["text"] for row in rows if row.columns["split"].startswith("train")]
         tokenizer: Tokenizer = train_tokenizer([*captions, *grammar.corpus(20_000)], config.vocabulary_size)
         tokenizer.save(str(path))
     return PhraseTokenizer.from_file(path, config.network.text.max_tokens)

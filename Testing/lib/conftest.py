@@ -140,3 +140,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from Testing.lib.tiny import write_model  # loads torch, which tests of files and grids do without
 
     return write_model(tmp_path_factory.mktemp("home") / "models" / "tiny-film")
+
+
+@pytest.fixture
+def silent_terminal(capfd: pytest.CaptureFixture[str]) -> object:
+    """ITK and the libraries below it must stay silent, whatever they are given."""
+    yield
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")

@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from Testing.slicer.process_bench import Bench
+    from TextGuidedSegLib.image import Image
 
 # As in Slicer, the module's folder is on the path, so that its panel package is found by its own name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TextGuidedSeg"))
@@ -121,3 +126,26 @@ def client(module):
 def logic(module, client):
     """The module's logic on that client."""
     return module.TextGuidedSegLogic(client)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Clients of inference processes; nothing may be left of any process when a test is over."""
+    from Testing.slicer.process_bench import FOLDER, Bench, eventually
+
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    made = Bench(folder)
+    yield made
+    for client in made.clients:
+        client.stop()
+    assert eventually(made.is_clean, 3.0), (made.processes(), made.left_folders())
+
+
+@pytest.fixture
+def chest() -> Image:
+    """A small synthetic film, as the library has it."""
+    from TextGuidedSegLib.image import Image
+    from TextGuidedSegLib.phantom import chest_film
+
+    return Image.from_array(chest_film(2, size=(100, 84)).array)
