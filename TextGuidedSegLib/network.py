@@ -1,4 +1,4 @@
-"""Early fusion: the pseudo-image is stacked on the image, and one warp moves both. The only place parts are wired."""
+"""The network: image and phrase in, segmentation out. The only place where parts are wired."""
 
 from __future__ import annotations
 
@@ -9,10 +9,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from TextGuidedSegLib.backbone_levels import levels
 from TextGuidedSegLib.backbones import backbone_multiple, build_backbone
 from TextGuidedSegLib.config import NetworkConfig
+from TextGuidedSegLib.contrastive_alignment import ContrastiveAlignment, LevelMatch
+from TextGuidedSegLib.guidance import canonical_coordinates
 from TextGuidedSegLib.pseudo_image import PseudoImageGenerator
-from TextGuidedSegLib.text_encoder import TextEncoder, Tokens
+from TextGuidedSegLib.spatial_alignment import SpatialAlignment, SpatialOutput
+from TextGuidedSegLib.text_encoder import PhraseUnits, TextEncoder, Tokens
+
+
+class Words(NamedTuple):
+    """What the parts hear of B phrases.
+
+    Attributes:
+        states: `(B, T, E)` token states.
+        mask: `(B, T)` bool, False on padding.
+        units: Expressions; None where no part needs them.
+    """
+
+    states: Tensor
+    mask: Tensor
+    units: PhraseUnits | None
 
 
 class NetworkOutput(NamedTuple):
@@ -21,31 +39,59 @@ class NetworkOutput(NamedTuple):
     Attributes:
         logits: `(B, 1, *shape)` segmentation, in the frame of the given image.
         pseudo_logits: `(B, P, *shape)` pseudo-image in the canonical frame, before any warp; channel 0 is occupancy.
+            None without early fusion.
+        spatial: Plans and the region that the words point at; None without symmetric alignment.
+        matches: Contrasted levels, finest first; empty without contrastive alignment, and at inference.
+        map_logits: Logits `(B, 1, *grid)` of where the words match, of each enhanced level, deepest first.
+        padded_shape: Spatial shape that the grids of the parts cover: the image, padded after the end of each axis.
     """
 
     logits: Tensor
-    pseudo_logits: Tensor
+    pseudo_logits: Tensor | None
+    spatial: SpatialOutput | None = None
+    matches: tuple[LevelMatch, ...] = ()
+    map_logits: tuple[Tensor, ...] = ()
+    padded_shape: tuple[int, ...] = ()
 
 
 class FusedNetwork(nn.Module):
-    """Image and phrase to segmentation logits by early fusion (methods of arXiv:2510.12482, its known faults mended).
+    """Image and phrase to segmentation logits; which of three methods take part is the configuration's choice.
+
+    * **Early fusion** (arXiv:2510.12482): a pseudo-image made of the words is stacked on the image.
+    * **Symmetric alignment**: optimal transport between deep regions and phrase units, with directional guidance.
+    * **Contrastive alignment** (arXiv:2412.13533): words enhance the decoder's features, from coarse to fine.
 
     Ground truth never enters: `forward(image, tokens)`. The augmentation's warp is an argument because the
-    pseudo-image is born inside: the loader warps image and mask, and passes the same grid for the pseudo-image.
+    pseudo-image is born inside: the loader warps image and mask, and passes the same grid for what the words say.
 
     Args:
         config: Parts and sizes.
         text_encoder: Phrases to token states.
+
+    Raises:
+        ValueError: The backbone cannot be built, or does not have the levels that a part works on.
     """
 
     def __init__(self, config: NetworkConfig, text_encoder: TextEncoder) -> None:
         super().__init__()
         self.config = config
-        self.text_encoder = text_encoder
-        self.generator = PseudoImageGenerator(config.pseudo_image, text_encoder.embedding_size, config.spatial_dims)
-        channels = config.image_channels + config.pseudo_image.channels
-        self.backbone = build_backbone(config.backbone, channels, config.spatial_dims)
+        width, dims = text_encoder.embedding_size, config.spatial_dims
+        self.text_encoder = text_encoder if config.reads_words else None
+        channels = config.image_channels
+        self.generator: PseudoImageGenerator | None = None
+        if config.pseudo_image is not None:
+            self.generator = PseudoImageGenerator(config.pseudo_image, width, dims)
+            channels += config.pseudo_image.channels
+        self.backbone = build_backbone(config.backbone, channels, dims)
         self.multiple = backbone_multiple(config.backbone)
+        self.alignment: SpatialAlignment | None = None
+        self.contrast: ContrastiveAlignment | None = None
+        if config.alignment is not None or config.contrast is not None:
+            _check_levels(config, len(levels(self.backbone).level_channels))
+        if config.alignment is not None:
+            self.alignment = SpatialAlignment(levels(self.backbone).level_channels, width, dims, config.alignment)
+        if config.contrast is not None:
+            self.contrast = ContrastiveAlignment(levels(self.backbone).level_channels, width, config.contrast)
 
     def forward(
         self, image: Tensor, tokens: Tokens, *, absent: Tensor | None = None, warp: Tensor | None = None
@@ -56,46 +102,104 @@ class FusedNetwork(nn.Module):
             image: `(B, C, *shape)` float32, normalized, canonical frame (already warped when `warp` is given).
             tokens: B phrases.
             absent: `(B,)` bool, True where there is no phrase.
-            warp: `(B, *shape, D)` sampling grid as `torch.nn.functional.grid_sample` reads it, applied to the
-                pseudo-image only; None at inference.
+            warp: `(B, *shape, D)` sampling grid as `torch.nn.functional.grid_sample` reads it, applied to what the
+                words say only; None at inference.
 
         Returns:
-            Logits and the pseudo-image before the warp.
+            Logits, the pseudo-image before the warp, and what the losses of the other parts need.
         """
-        pseudo_logits = self.pseudo_image(tokens, image.shape[2:], absent=absent)
-        return NetworkOutput(self.segment(image, pseudo_logits, warp=warp), pseudo_logits)
+        words = self.read(tokens, absent=absent)
+        pseudo_logits = self.pseudo_image(words, image.shape[2:])
+        return self.segment(image, words, pseudo_logits, warp=warp)
 
-    def pseudo_image(self, tokens: Tokens, shape: Sequence[int], *, absent: Tensor | None = None) -> Tensor:
+    def read(self, tokens: Tokens, *, absent: Tensor | None = None) -> Words | None:
+        """Token states and units of B phrases, of absent ones the null; None for a network that does not read."""
+        if self.text_encoder is None:
+            return None
+        units = tokens.units
+        if units is not None and absent is not None:
+            units = units.silenced(absent)
+        return Words(self.text_encoder(tokens, absent), tokens.mask, units)
+
+    def pseudo_image(self, words: Words | None, shape: Sequence[int]) -> Tensor | None:
         """Pseudo-image logits `(B, P, *shape)` of B phrases over a whole image of that shape."""
-        states = self.text_encoder(tokens, absent)
-        logits: Tensor = self.generator(states, tokens.mask, shape)
+        if self.generator is None or words is None:
+            return None
+        logits: Tensor = self.generator(words.states, words.mask, shape)
         return logits
 
-    def segment(self, image: Tensor, pseudo_logits: Tensor, *, warp: Tensor | None = None) -> Tensor:
+    def segment(
+        self,
+        image: Tensor,
+        words: Words | None,
+        pseudo_logits: Tensor | None,
+        *,
+        warp: Tensor | None = None,
+        coordinates: Tensor | None = None,
+    ) -> NetworkOutput:
         """Fuse and segment.
 
         Args:
             image: `(B, C, *shape)`.
-            pseudo_logits: `(B, P, *shape)`, the whole image's or the same window of it.
-            warp: Sampling grid for the pseudo-image, see `forward`.
+            words: From `read`.
+            pseudo_logits: `(B, P, *shape)` from `pseudo_image`, the whole image's or the same window of it.
+            warp: Sampling grid for what the words say, see `forward`.
+            coordinates: `(B or 1, *shape, D)` canonical coordinates of a window's voxels in the whole image, from -1 to
+                1 in array order; None for a whole image.
 
         Returns:
-            `(B, 1, *shape)` float32 logits.
+            The output, logits float32.
         """
-        pseudo = pseudo_logits.sigmoid()
-        if warp is not None:
-            pseudo = functional.grid_sample(pseudo, warp, align_corners=False)
-        fused = torch.cat([image, pseudo], dim=1)
-        shape = fused.shape[2:]
-        if self.config.spatial_dims == 2:
+        shape = image.shape[2:]
+        fused = image
+        if pseudo_logits is not None:
+            pseudo = pseudo_logits.sigmoid()
+            if warp is not None:
+                pseudo = functional.grid_sample(pseudo, warp, align_corners=False)
+            fused = torch.cat([image, pseudo], dim=1)
+        if self.config.spatial_dims == 2 and _is_safe_with_channels_last(fused):
             fused = fused.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.backbone(_pad_to_multiple(fused, self.multiple))
-        mode = "bilinear" if self.config.spatial_dims == 2 else "trilinear"
-        padded = [_round_up(size, self.multiple) for size in shape]
-        if list(logits.shape[2:]) != padded:
-            logits = functional.interpolate(logits.float(), size=padded, mode=mode, align_corners=False)
-        window = (slice(None), slice(None), *(slice(0, size) for size in shape))
-        return logits[window].float()
+        padded = _pad_to_multiple(fused, self.multiple)
+        if words is None or (self.alignment is None and self.contrast is None):
+            output = NetworkOutput(self.backbone(padded), pseudo_logits)
+        else:
+            if coordinates is None:
+                coordinates = canonical_coordinates(shape, image.device) if warp is None else warp.flip(-1)
+            output = self._align(padded, words, coordinates)
+        return output._replace(
+            logits=_crop(output.logits, shape, padded.shape[2:]),
+            pseudo_logits=pseudo_logits,
+            padded_shape=tuple(padded.shape[2:]),
+        )
+
+    def _align(self, fused: Tensor, words: Words, coordinates: Tensor) -> NetworkOutput:
+        """The backbone with the parts that work on its levels; `fused` is padded, `coordinates` are not."""
+        backbone = levels(self.backbone)
+        features = backbone.encode(fused)
+        spatial: SpatialOutput | None = None
+        matches: tuple[LevelMatch, ...] = ()
+        prompts = words.states
+        if self.contrast is not None:
+            if self.training:
+                matches = self.contrast.match(features, words.states, words.mask)
+            prompts = self.contrast.prompts(features, words.states)
+        if self.alignment is not None:
+            shape, padded = coordinates.shape[1:-1], fused.shape[2:]
+            features, spatial = self.alignment(
+                features, words.states, words.units, _extend(coordinates, padded), inside=_inside(shape, padded, fused)
+            )
+        maps: list[Tensor] = []
+
+        def refine(level: int, decoded: Tensor) -> Tensor:
+            if self.alignment is not None and spatial is not None:
+                decoded = self.alignment.point(level, decoded, spatial)
+            if self.contrast is not None:
+                decoded, logits = self.contrast.enhance(level, decoded, words.states, prompts, words.mask)
+                maps.extend([] if logits is None else [logits])
+            return decoded
+
+        logits = backbone.decode(features, refine)
+        return NetworkOutput(logits, None, spatial, matches, tuple(maps))
 
 
 def second_names(state: Mapping[str, Tensor]) -> dict[str, str]:
@@ -111,13 +215,67 @@ def second_names(state: Mapping[str, Tensor]) -> dict[str, str]:
     return {name: original for name, original in names.items() if name != original}
 
 
+def _check_levels(config: NetworkConfig, count: int) -> None:
+    chosen: list[tuple[str, tuple[int, ...], range]] = []
+    if config.alignment is not None:
+        chosen.append(("alignment.levels", config.alignment.levels, range(1, count)))
+    if config.contrast is not None:
+        chosen.append(("contrast.levels", config.contrast.levels, range(count)))
+        chosen.append(("contrast.enhanced_levels", config.contrast.enhanced_levels, range(count - 1)))
+    for name, numbers, legal in chosen:
+        if not numbers or not set(numbers) <= set(legal):
+            msg = (
+                f"network.{name} must be one or more of {', '.join(map(str, legal))} for a backbone with {count} "
+                f"levels, got {list(numbers)}"
+            )
+            raise ValueError(msg)
+
+
+def _is_safe_with_channels_last(image: Tensor) -> bool:
+    """Not for float32 gradients on a CPU: oneDNN 3.12 (torch 2.13) then writes past its buffers on few channels."""
+    return image.is_cuda or not torch.is_grad_enabled() or torch.is_autocast_enabled(image.device.type)
+
+
 def _round_up(size: int, multiple: int) -> int:
     return -(-size // multiple) * multiple
 
 
 def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Zeros after the end of each axis; zero is the mean of a normalized image and 'no word points here'."""
-    pads: list[int] = []
-    for size in reversed(image.shape[2:]):
-        pads += [0, _round_up(size, multiple) - size]
+    shape = image.shape[2:]
+    pads = _pads(shape, [_round_up(size, multiple) for size in shape])
     return functional.pad(image, pads) if any(pads) else image
+
+
+def _pads(shape: Sequence[int], padded: Sequence[int]) -> list[int]:
+    """What `torch.nn.functional.pad` adds after the end of each axis; it names the last axis first."""
+    missing = [large - small for small, large in zip(shape, padded, strict=True)]
+    return [pad for after in reversed(missing) for pad in (0, after)]
+
+
+def _inside(shape: Sequence[int], padded: Sequence[int], like: Tensor) -> Tensor | None:
+    """`(1, *padded, 1)`, 1 on the image and 0 on its padding; None where there is none."""
+    if tuple(shape) == tuple(padded):
+        return None
+    inside = torch.ones(1, 1, *shape, device=like.device)
+    return functional.pad(inside, _pads(shape, padded)).movedim(1, -1)
+
+
+def _extend(coordinates: Tensor, shape: Sequence[int]) -> Tensor:
+    """Coordinates repeated over the padding, `(B, *shape, D)`."""
+    for axis, size in enumerate(shape, start=1):
+        missing = size - coordinates.shape[axis]
+        if missing:
+            last = coordinates.narrow(axis, coordinates.shape[axis] - 1, 1)
+            repeats = [missing if each == axis else 1 for each in range(coordinates.ndim)]
+            coordinates = torch.cat([coordinates, last.repeat(repeats)], dim=axis)
+    return coordinates
+
+
+def _crop(logits: Tensor, shape: Sequence[int], padded: Sequence[int]) -> Tensor:
+    """Logits at full resolution without the padding, float32."""
+    if logits.shape[2:] != tuple(padded):
+        mode = "bilinear" if len(shape) == 2 else "trilinear"
+        logits = functional.interpolate(logits.float(), size=tuple(padded), mode=mode, align_corners=False)
+    window = (slice(None), slice(None), *(slice(0, size) for size in shape))
+    return logits[window].float()

@@ -20,9 +20,10 @@ from TextGuidedSegLib.language.image_side import Frame, settle_frame
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item, read_items
 from TextGuidedSegLib.language.negation import mark_negation
 from TextGuidedSegLib.language.places import Context, Place, PlacedGroup, Side, make_places, subtract, unite
+from TextGuidedSegLib.language.units import Unit, make_units
 from TextGuidedSegLib.language.vocabulary import Level, Vocabulary, default_vocabulary
 
-__all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "parse", "swap_sides"]
+__all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "Unit", "parse", "read_units", "swap_sides"]
 
 MAX_PHRASE_LENGTH = 500
 
@@ -122,7 +123,10 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Phrase:
         PhraseError: The phrase is empty or too long, or no text.
     """
     _check(text)
-    vocabulary = vocabulary or default_vocabulary()
+    return _understand(text, vocabulary or default_vocabulary())
+
+
+def _understand(text: str, vocabulary: Vocabulary) -> Phrase:
     reading = read_items(text, vocabulary)
     laterality, frame = settle_frame(reading, vocabulary)
     items = reading.items
@@ -150,6 +154,21 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Phrase:
         laterality=laterality,
         frame=frame,
     )
+
+
+def read_units(normalized: str, vocabulary: Vocabulary | None = None) -> tuple[Unit, ...]:
+    """Expressions of a normalized phrase, for a network that aligns each of them with the image.
+
+    Args:
+        normalized: `Phrase.normalized`, or a caption in lower case; may be empty, and of any length, as abbreviations
+            have been expanded.
+        vocabulary: Words to understand it with; None for the library's own.
+    """
+    if not normalized.strip():
+        return ()
+    vocabulary = vocabulary or default_vocabulary()
+    phrase = _understand(normalized, vocabulary)
+    return make_units(normalized, phrase.places, phrase.frame, vocabulary)
 
 
 def swap_sides(text: str, vocabulary: Vocabulary | None = None) -> str:

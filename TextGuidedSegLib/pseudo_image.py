@@ -17,6 +17,8 @@ from TextGuidedSegLib.config import PseudoImageConfig
 
 # Prior probability that a pixel belongs to a target, about the mean lesion area: the generator starts from there.
 _START_OCCUPANCY = 0.1
+# Cells of a film are a few hundred, those of a volume of 512 x 512 x 600 voxels 60,000.
+_POSITIONS_AT_ONCE = 1 << 14
 
 
 class PseudoImageGenerator(nn.Module):
@@ -56,15 +58,51 @@ class PseudoImageGenerator(nn.Module):
         Returns:
             `(B, P, *shape)` float32 logits; channel 0 is the occupancy.
         """
+        mode = "bilinear" if self.spatial_dims == 2 else "trilinear"
+        cells = self.cells(states, mask, shape)
+        return functional.interpolate(cells, size=tuple(shape), mode=mode, align_corners=False)
+
+    def cells(self, states: Tensor, mask: Tensor, shape: Sequence[int]) -> Tensor:
+        """What `forward` interpolates: `(B, P, *grid)` logits, one for each cell of the image."""
         grid = [max(2, math.ceil(size / self.config.cell_px)) for size in shape]
-        queries = self.position(position_code(grid, self.config.frequencies, states.device))
+        codes = position_code(grid, self.config.frequencies, states.device)
+        # Positions do not look at each other: those of a large volume come in portions.
+        portions = torch.split(codes, _POSITIONS_AT_ONCE)
+        logits = torch.cat([self._paint(portion, states, mask) for portion in portions], dim=1)
+        return logits.transpose(1, 2).reshape(states.shape[0], self.config.channels, *grid)
+
+    def _paint(self, codes: Tensor, states: Tensor, mask: Tensor) -> Tensor:
+        """`(B, N, P)` float32 logits of N positions."""
+        queries = self.position(codes)
         queries = queries.expand(states.shape[0], -1, -1)  # (B, N, width)
         for block in self.blocks:
             queries = block(queries, states, mask)
-        logits: Tensor = self.head(self.norm(queries)).float()  # (B, N, P)
-        cells = logits.transpose(1, 2).reshape(states.shape[0], self.config.channels, *grid)
-        mode = "bilinear" if self.spatial_dims == 2 else "trilinear"
-        return functional.interpolate(cells, size=tuple(shape), mode=mode, align_corners=False)
+        logits: Tensor = self.head(self.norm(queries)).float()
+        return logits
+
+
+def interpolated_window(cells: Tensor, shape: Sequence[int], window: Sequence[tuple[int, int]]) -> Tensor:
+    """A window of the interpolated pseudo-image, without interpolating the rest.
+
+    Args:
+        cells: `(B, P, *grid)` from `PseudoImageGenerator.cells`.
+        shape: Spatial shape of the whole image.
+        window: First pixel and one after the last along each axis.
+
+    Returns:
+        `(B, P, *window)`: what interpolating over `shape` and cutting out the window gives, within rounding.
+    """
+    for axis, (size, (start, stop)) in enumerate(zip(shape, window, strict=True), start=2):
+        count = cells.shape[axis]
+        # Cells and pixels cover the same field of view, as with `align_corners=False`.
+        places = (torch.arange(start, stop, device=cells.device, dtype=torch.float64) + 0.5) * (count / size) - 0.5
+        places = places.clamp(0, count - 1)
+        low = places.floor().long()
+        share = (places - low).to(cells.dtype)
+        share = share.reshape(-1, *[1] * (cells.ndim - 1 - axis))
+        below, above = (cells.index_select(axis, index) for index in (low, (low + 1).clamp_max(count - 1)))
+        cells = torch.lerp(below, above, share)
+    return cells
 
 
 class _CrossAttentionBlock(nn.Module):
@@ -79,9 +117,12 @@ class _CrossAttentionBlock(nn.Module):
         )
 
     def forward(self, queries: Tensor, states: Tensor, mask: Tensor) -> Tensor:
+        # Asking for the weights chooses plain matrix products: with so few tokens torch's fused attention on a CPU is
+        # ten times slower to train.
         attended, _ = self.attention(
-            self.norm_query(queries), states, states, key_padding_mask=~mask, need_weights=False
-        )
+            self.norm_query(queries), states, states, key_padding_mask=~mask, need_weights=True,
+            average_attn_weights=False,
+        )  # fmt: skip
         queries = queries + attended
         result: Tensor = queries + self.feedforward(queries)
         return result

@@ -1,4 +1,4 @@
-"""Phrases to token states: a compact BERT trained with the network, or any encoder of `transformers` by name."""
+"""Phrases to token states: a compact BERT trained with the network, any encoder of `transformers`, or a plain table."""
 
 from __future__ import annotations
 
@@ -21,6 +21,37 @@ from transformers import (
 
 from TextGuidedSegLib.config import TextEncoderConfig
 from TextGuidedSegLib.errors import PhraseError, WeightsError
+from TextGuidedSegLib.language.units import DIRECTIONS, UNIT_KINDS, Unit
+from TextGuidedSegLib.phrase import read_units
+
+
+class PhraseUnits(NamedTuple):
+    """Expressions of B phrases, padded to the longest list of them.
+
+    Attributes:
+        members: `(B, K, T)` bool, which tokens form each unit.
+        kinds: `(B, K)` int64, index into `language.units.UNIT_KINDS`.
+        directions: `(B, K, 7)` float32 in {0, 1}, columns as in `language.units.DIRECTIONS`.
+        mask: `(B, K)` bool, False on padding.
+    """
+
+    members: Tensor
+    kinds: Tensor
+    directions: Tensor
+    mask: Tensor
+
+    def to(self, device: torch.device) -> PhraseUnits:
+        """The same units on another device."""
+        return PhraseUnits(*(tensor.to(device) for tensor in self))
+
+    def silenced(self, absent: Tensor) -> PhraseUnits:
+        """One description that points nowhere, as an empty phrase has, where `absent` `(B,)` is True."""
+        first = torch.arange(self.mask.shape[1], device=absent.device) == 0
+        return self._replace(
+            kinds=self.kinds.masked_fill(absent[:, None], UNIT_KINDS.index("description")),
+            directions=self.directions.masked_fill(absent[:, None, None], 0.0),
+            mask=self.mask & (first | ~absent[:, None]),
+        )
 
 
 class Tokens(NamedTuple):
@@ -29,14 +60,17 @@ class Tokens(NamedTuple):
     Attributes:
         ids: `(B, T)` int64.
         mask: `(B, T)` bool, False on padding.
+        units: Their expressions; only alignment needs them.
     """
 
     ids: Tensor
     mask: Tensor
+    units: PhraseUnits | None = None
 
     def to(self, device: torch.device) -> Tokens:
         """The same tokens on another device."""
-        return Tokens(self.ids.to(device), self.mask.to(device))
+        units = None if self.units is None else self.units.to(device)
+        return Tokens(self.ids.to(device), self.mask.to(device), units)
 
 
 class PhraseTokenizer:
@@ -86,7 +120,7 @@ class PhraseTokenizer:
         Raises:
             PhraseError: A phrase has more tokens than the encoder reads.
         """
-        encoded = self._tokenizer(list(phrases), padding=True, return_tensors="pt")
+        encoded = self._tokenizer(list(phrases), padding=True, return_tensors="pt", return_offsets_mapping=True)
         ids, mask = encoded["input_ids"], encoded["attention_mask"].bool()
         if ids.shape[1] > self.max_tokens:
             longest = phrases[int(mask.sum(dim=1).argmax())]
@@ -95,7 +129,31 @@ class PhraseTokenizer:
                 "shorten it or split it into several phrases"
             )
             raise PhraseError(msg)
-        return Tokens(ids, mask)
+        units = _stack_units([read_units(phrase) for phrase in phrases], encoded["offset_mapping"], mask)
+        return Tokens(ids, mask, units)
+
+
+def _stack_units(units: Sequence[Sequence[Unit]], offsets: Tensor, mask: Tensor) -> PhraseUnits:
+    """Units as tensors; a phrase without any word has one description of all its tokens, end marks too."""
+    most = max(1, *(len(each) for each in units))
+    batch, length = mask.shape
+    members = torch.zeros(batch, most, length, dtype=torch.bool)
+    kinds = torch.full((batch, most), UNIT_KINDS.index("description"))
+    directions = torch.zeros(batch, most, len(DIRECTIONS))
+    present = torch.zeros(batch, most, dtype=torch.bool)
+    for row, each in enumerate(units):
+        present[row, : max(1, len(each))] = True
+        if not each:
+            members[row, 0] = mask[row]
+        starts, ends = offsets[row].unbind(dim=1)
+        for column, unit in enumerate(each):
+            for start, end in unit.spans:  # a token of a word lies inside it; end marks have no width
+                members[row, column] |= (starts >= start) & (ends <= end) & (ends > starts)
+            kinds[row, column] = UNIT_KINDS.index(unit.kind)
+            directions[row, column] = torch.tensor([float(name in unit.directions) for name in DIRECTIONS])
+    # A tokenizer that splits words elsewhere could leave a unit without tokens: it then stands for the whole phrase.
+    members |= (~members.any(dim=2, keepdim=True)) & mask[:, None, :]
+    return PhraseUnits(members & present[:, :, None], kinds, directions, present)
 
 
 class TextEncoder(nn.Module):
@@ -183,3 +241,59 @@ class TextEncoder(nn.Module):
         if absent is None:
             return states
         return torch.where(absent[:, None, None], self.null.expand_as(states), states)
+
+
+class LocationTable(TextEncoder):
+    """One learned vector for each set of zones that a phrase names, in the place of all its token states.
+
+    What a text encoder is worth shows beside it: this one knows sides and levels, as the parser read them, and not one
+    word more. The zones are a code of six bits, three levels of two sides; a location without a side is on both, one
+    without a level on all. Code 0 is a phrase without a location.
+
+    Args:
+        embedding_size: Width of a token state.
+    """
+
+    _SIDES, _LEVELS = ("left", "right"), ("upper", "middle", "lower")
+
+    def __init__(self, embedding_size: int) -> None:
+        super().__init__(nn.Embedding(2 ** (len(self._SIDES) * len(self._LEVELS)), embedding_size), embedding_size)
+
+    def codes(self, units: PhraseUnits) -> Tensor:
+        """`(B,)` int64 code of each phrase, from the directions of its units alone."""
+        sides, levels = (
+            units.directions[..., [DIRECTIONS.index(name) for name in names]] > 0
+            for names in (self._SIDES, self._LEVELS)
+        )
+        is_location = (sides.any(dim=2) | levels.any(dim=2))[..., None, None]
+        sides, levels = (named | ~named.any(dim=2, keepdim=True) for named in (sides, levels))
+        zones = (is_location & sides[..., :, None] & levels[..., None, :]).any(dim=1).flatten(1)  # (B, 6)
+        return (zones.long() << torch.arange(zones.shape[1], device=zones.device)).sum(dim=1)
+
+    def forward(self, tokens: Tokens, absent: Tensor | None = None) -> Tensor:
+        """Token states `(B, T, E)`, the same for all tokens of a phrase; see `TextEncoder.forward`.
+
+        Raises:
+            ValueError: The tokens came without units.
+        """
+        if tokens.units is None:
+            msg = "a location table needs tokens with units, got None; make them with a PhraseTokenizer"
+            raise ValueError(msg)
+        state: Tensor = self.model(self.codes(tokens.units))
+        if absent is not None:
+            state = torch.where(absent[:, None], self.null, state)
+        return state[:, None].expand(-1, tokens.ids.shape[1], -1)
+
+
+def build_text_encoder(config: TextEncoderConfig, vocabulary_size: int) -> TextEncoder:
+    """The encoder that a configuration names, with random weights.
+
+    Raises:
+        ValueError: There is no such kind.
+    """
+    if config.kind == "table":
+        return LocationTable(config.embedding_size)
+    if config.kind != "compact":
+        msg = f"the kind of a text encoder must be compact or table, got {config.kind!r}"
+        raise ValueError(msg)
+    return TextEncoder.compact(config, vocabulary_size)

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from TextGuidedSegLib.config import BackboneConfig, NetworkConfig, PseudoImageConfig, from_json_dict, to_json_dict
+from TextGuidedSegLib.config import (
+    BackboneConfig,
+    ContrastiveAlignmentConfig,
+    NetworkConfig,
+    PseudoImageConfig,
+    SymmetricAlignmentConfig,
+    from_json_dict,
+    to_json_dict,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +44,9 @@ def through_json(record: Any) -> Any:
         NetworkConfig(
             spatial_dims=3, pseudo_image=PseudoImageConfig(channels=1), backbone=BackboneConfig(norm="group")
         ),
+        NetworkConfig(pseudo_image=None),
+        NetworkConfig(alignment=SymmetricAlignmentConfig(levels=(2,), guidance=False)),
+        NetworkConfig(contrast=ContrastiveAlignmentConfig(enhanced_levels=(0,), prompting=False)),
         Record(3),
         Record(3, 1.0, "a", True, (), ("x", "y"), {"a": [1, {"b": None}]}, BackboneConfig(filters=(1, 2, 3))),
     ],
@@ -50,6 +61,26 @@ def test_keys_that_are_left_out_keep_their_defaults() -> None:
     config = from_json_dict(NetworkConfig, {"backbone": {"stem_stride": 1}})
     assert config == NetworkConfig(backbone=BackboneConfig(stem_stride=1))
     assert from_json_dict(NetworkConfig, {}) == NetworkConfig()
+
+
+def test_a_part_is_switched_on_by_naming_it_and_off_by_null() -> None:
+    config = from_json_dict(NetworkConfig, {"pseudo_image": None, "alignment": {}, "contrast": {"width": 32}})
+    assert config.pseudo_image is None
+    assert config.alignment == SymmetricAlignmentConfig()
+    assert config.contrast == ContrastiveAlignmentConfig(width=32)
+
+
+@pytest.mark.parametrize(
+    ("values", "reads"),
+    [
+        ({}, True),
+        ({"pseudo_image": None}, False),
+        ({"pseudo_image": None, "alignment": {}}, True),
+        ({"pseudo_image": None, "contrast": {}}, True),
+    ],
+)
+def test_words_are_read_when_a_part_needs_them(values: dict[str, Any], reads: bool) -> None:
+    assert from_json_dict(NetworkConfig, values).reads_words == reads
 
 
 def test_a_whole_number_is_a_float_but_not_the_other_way_round() -> None:

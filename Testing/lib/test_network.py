@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import itertools
 from pathlib import Path
@@ -12,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from Testing.lib import tiny
-from TextGuidedSegLib.backbones import BACKBONES, backbone_multiple, build_backbone
-from TextGuidedSegLib.config import BackboneConfig, NetworkConfig
+from TextGuidedSegLib.config import NetworkConfig
 from TextGuidedSegLib.network import FusedNetwork, second_names
+from TextGuidedSegLib.text_encoder import Tokens
 
 FILM, VOLUME = tiny.FILM_NETWORK, tiny.VOLUME_NETWORK
 
@@ -25,13 +26,12 @@ def images(shape: tuple[int, ...], batch: int = 2, channels: int = 1) -> Tensor:
 
 def unsplit(config: NetworkConfig) -> NetworkConfig:
     """The same network without a stem that halves the resolution."""
-    backbone = BackboneConfig(config.backbone.name, config.backbone.filters, 1, config.backbone.norm)
-    return NetworkConfig(config.spatial_dims, config.image_channels, config.text, config.pseudo_image, backbone)
+    return dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, stem_stride=1))
 
 
 @pytest.mark.parametrize(
     ("config", "shape"),
-    [(FILM, (48, 40)), (VOLUME, (16, 24, 8)), (unsplit(FILM), (32, 40))],
+    [(FILM, (48, 40)), (VOLUME, (16, 24, 16)), (unsplit(FILM), (32, 40))],
     ids=["film", "volume", "full resolution"],
 )
 class TestContract:
@@ -115,7 +115,7 @@ def test_a_volume_of_any_size(shape: tuple[int, int, int]) -> None:
 
 
 def test_color_films_have_three_channels() -> None:
-    config = NetworkConfig(2, 3, FILM.text, FILM.pseudo_image, FILM.backbone)
+    config = dataclasses.replace(FILM, image_channels=3)
     with torch.no_grad():
         output = tiny.network(config)(images((32, 24), 1, channels=3), tiny.random_tokens(1, 6))
     assert output.logits.shape == (1, 1, 32, 24)
@@ -123,6 +123,15 @@ def test_color_films_have_three_channels() -> None:
 
 def test_the_truth_never_enters_the_network() -> None:
     assert list(inspect.signature(FusedNetwork.forward).parameters) == ["self", "image", "tokens", "absent", "warp"]
+    assert list(inspect.signature(FusedNetwork.segment).parameters) == [
+        "self", "image", "words", "pseudo_logits", "warp", "coordinates",
+    ]  # fmt: skip
+
+
+def painted(net: FusedNetwork, tokens: Tokens, shape: tuple[int, ...]) -> Tensor:
+    """Pseudo-image logits."""
+    with torch.no_grad():
+        return net.pseudo_image(net.read(tokens), shape)
 
 
 class TestWarp:
@@ -134,7 +143,7 @@ class TestWarp:
         given: list[Tensor] = []
         handle = net.backbone.register_forward_pre_hook(lambda _module, inputs: given.append(inputs[0]))
         with torch.no_grad():
-            net.segment(image, pseudo_logits, warp=warp)
+            net.segment(image, None, pseudo_logits, warp=warp)
         handle.remove()
         return given[0]
 
@@ -149,8 +158,7 @@ class TestWarp:
     def test_a_flip(self, config: NetworkConfig, axis: int) -> None:
         shape = (32, 24, 16)[: config.spatial_dims]
         net = tiny.network(config)
-        with torch.no_grad():
-            pseudo_logits = net.pseudo_image(tiny.random_tokens(1, 6), shape)
+        pseudo_logits = painted(net, tiny.random_tokens(1, 6), shape)
         image = pseudo_logits[:, :1].sigmoid()  # an image that shows what the words say
         grid = self.identity(shape).flip(1 + axis)
         fused = self.fused(net, image.flip(2 + axis), pseudo_logits, grid)
@@ -161,8 +169,7 @@ class TestWarp:
     def test_a_shift_brings_in_places_to_which_no_word_points(self, shift: tuple[int, int]) -> None:
         shape = (32, 24)
         net = tiny.network(FILM)
-        with torch.no_grad():
-            pseudo_logits = net.pseudo_image(tiny.random_tokens(1, 6), shape)
+        pseudo_logits = painted(net, tiny.random_tokens(1, 6), shape)
         image = torch.zeros(1, 1, *shape)
         inside = [slice(max(0, by), size + min(0, by)) for by, size in zip(shift, shape, strict=True)]
         origin = [slice(max(0, -by), size + min(0, -by)) for by, size in zip(shift, shape, strict=True)]
@@ -174,38 +181,17 @@ class TestWarp:
     def test_warping_inside_equals_warping_before(self) -> None:
         shape = (32, 24)
         net, image = tiny.network(FILM), images((32, 24), 1)
+        pseudo_logits = painted(net, tiny.random_tokens(1, 6), shape)
         with torch.no_grad():
-            pseudo_logits = net.pseudo_image(tiny.random_tokens(1, 6), shape)
-            inside = net.segment(image, pseudo_logits, warp=self.identity(shape).flip(2))
-            before = net.segment(image, pseudo_logits.flip(3))
-        torch.testing.assert_close(inside, before, atol=1e-4, rtol=0)
+            inside = net.segment(image, None, pseudo_logits, warp=self.identity(shape).flip(2))
+            before = net.segment(image, None, pseudo_logits.flip(3))
+        torch.testing.assert_close(inside.logits, before.logits, atol=1e-4, rtol=0)
 
     def test_the_returned_pseudo_image_stays_in_the_canonical_frame(self) -> None:
         net, image, tokens = tiny.network(FILM), images((32, 24), 1), tiny.random_tokens(1, 6)
         with torch.no_grad():
             output = net(image, tokens, warp=self.identity((32, 24)).flip(2))
-            torch.testing.assert_close(output.pseudo_logits, net.pseudo_image(tokens, (32, 24)), atol=0, rtol=0)
-
-
-class TestBackbones:
-    @pytest.mark.parametrize("name", sorted(BACKBONES))
-    def test_each_maps_a_multiple_to_one_channel(self, name: str) -> None:
-        config = BackboneConfig(name, (8, 16, 16))
-        size = backbone_multiple(config)
-        assert size == 8
-        with torch.no_grad():
-            logits = build_backbone(config, 3, 2).eval()(torch.randn(1, 3, 2 * size, 3 * size))
-        assert logits.shape[:2] == (1, 1)
-        assert all(size % logits.shape[axis] == 0 for axis, size in ((2, 16), (3, 24)))
-
-    def test_an_unknown_name_lists_the_known_ones(self) -> None:
-        with pytest.raises(ValueError, match="one of dynunet, got 'dynunett'"):
-            build_backbone(BackboneConfig("dynunett"), 3, 2)
-
-    @pytest.mark.parametrize("filters", [(), (8,), (8, 16)])
-    def test_too_few_levels(self, filters: tuple[int, ...]) -> None:
-        with pytest.raises(ValueError, match="at least 3 levels"):
-            build_backbone(BackboneConfig(filters=filters), 3, 2)
+        torch.testing.assert_close(output.pseudo_logits, painted(net, tokens, (32, 24)), atol=0, rtol=0)
 
 
 def norm(name: str) -> set[str]:

@@ -11,6 +11,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from Testing.lib import tiny
 from TextGuidedSegLib.errors import PhraseError, WeightsError
+from TextGuidedSegLib.language.units import DIRECTIONS, UNIT_KINDS
+from TextGuidedSegLib.phrase import read_units
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder, Tokens
 
 SHORT, LONG = "left lung", "right lower lung infection and left upper lung opacity"
@@ -85,6 +87,67 @@ class TestTokenizer:
             path.write_text(content)
         with pytest.raises(WeightsError, match=r"tokenizer\.json is not a readable tokenizer.*install the model again"):
             PhraseTokenizer.from_file(path, 512)
+
+
+def pieces(tokens: Tokens, row: int, column: int) -> list[str]:
+    """The subwords that form one unit."""
+    ids = tokens.ids[row][tokens.units.members[row, column]].tolist()
+    return [tiny.tokenizer().id_to_token(one) for one in ids]
+
+
+class TestUnits:
+    def test_tokens_of_the_words_form_the_units(self) -> None:
+        tokens = tiny.tokens(SHORT, LONG)
+        for row, phrase in enumerate((SHORT, LONG)):
+            for column, unit in enumerate(read_units(phrase)):
+                assert pieces(tokens, row, column) == [phrase[start:end] for start, end in unit.spans]
+                assert UNIT_KINDS[tokens.units.kinds[row, column]] == unit.kind
+                named = tokens.units.directions[row, column].bool().tolist()
+                assert tuple(name for name, says in zip(DIRECTIONS, named, strict=True) if says) == unit.directions
+
+    def test_a_word_in_pieces_is_whole_in_its_unit(self) -> None:
+        word = "pneumomediastinum"
+        tokens = tiny.tokens(f"{word} left lung")
+        (column,) = (n for n, unit in enumerate(read_units(f"{word} left lung")) if (0, len(word)) in unit.spans)
+        assert "".join(pieces(tokens, 0, column)).replace("##", "") == word
+
+    def test_neither_end_marks_nor_padding_belong_to_a_unit(self) -> None:
+        tokens = tiny.tokens(SHORT, LONG)
+        ends = torch.zeros_like(tokens.mask)
+        ends[:, 0] = True
+        ends.scatter_(1, tokens.mask.sum(dim=1, keepdim=True) - 1, True)
+        assert not (tokens.units.members & (ends | ~tokens.mask)[:, None, :]).any()
+
+    def test_phrases_are_padded_to_the_longest_list_of_units(self) -> None:
+        units, alone = tiny.tokens(SHORT, LONG).units, tiny.tokens(SHORT).units
+        count, length = alone.members.shape[1:]
+        assert units.mask.tolist() == [[True] * count + [False] * (units.mask.shape[1] - count), [True] * 3]
+        assert torch.equal(units.members[:1, :count, :length], alone.members)
+        assert torch.equal(units.kinds[:1, :count], alone.kinds)
+        assert torch.equal(units.directions[:1, :count], alone.directions)
+        assert not units.members[~units.mask].any()
+        assert not units.directions[~units.mask].any()
+
+    @pytest.mark.parametrize("phrase", ["", ",,,"])
+    def test_a_phrase_without_words_is_one_description_of_all_its_tokens(self, phrase: str) -> None:
+        tokens = tiny.tokens(phrase, LONG)
+        assert tokens.units.mask[0].tolist() == [True, False, False]
+        assert UNIT_KINDS[tokens.units.kinds[0, 0]] == "description"
+        assert torch.equal(tokens.units.members[0, 0], tokens.mask[0])
+
+    def test_every_unit_has_a_token(self) -> None:
+        units = tiny.tokens(SHORT, LONG, "", "zyxwvut", "RUL", "é naïve", "polyp at the top left of the image").units
+        assert torch.equal(units.members.any(dim=2), units.mask)
+
+    def test_a_silenced_phrase_is_like_none(self) -> None:
+        units = tiny.tokens(SHORT, LONG).units
+        nothing = tiny.tokens("", LONG).units
+        silenced = units.silenced(torch.tensor([True, False]))
+        assert torch.equal(silenced.mask, nothing.mask)
+        assert torch.equal(silenced.kinds[silenced.mask], nothing.kinds[nothing.mask])
+        assert torch.equal(silenced.directions, nothing.directions)
+        for one, other in zip(units.silenced(torch.tensor([False, False])), units, strict=True):
+            assert torch.equal(one, other)
 
 
 class TestStates:

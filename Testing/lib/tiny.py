@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import math
 from pathlib import Path
@@ -11,8 +13,16 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
-from TextGuidedSegLib.config import BackboneConfig, NetworkConfig, PseudoImageConfig, TextEncoderConfig
+from TextGuidedSegLib.config import (
+    BackboneConfig,
+    ContrastiveAlignmentConfig,
+    NetworkConfig,
+    PseudoImageConfig,
+    SymmetricAlignmentConfig,
+    TextEncoderConfig,
+)
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, coded_geometry, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.network import FusedNetwork, second_names
@@ -42,6 +52,20 @@ VOLUME_NETWORK = NetworkConfig(
     backbone=BackboneConfig(filters=(4, 8, 8), norm="instance"),
 )
 
+# The methods of each preset, for a backbone of three levels.
+METHODS: dict[str, frozenset[str]] = {
+    "no text": frozenset(),
+    "early fusion": frozenset({"pseudo_image"}),
+    "symmetric alignment": frozenset({"alignment"}),
+    "contrastive alignment": frozenset({"contrast"}),
+    "all": frozenset({"pseudo_image", "alignment", "contrast"}),
+}
+_PARTS = {
+    "pseudo_image": FILM_NETWORK.pseudo_image,
+    "alignment": SymmetricAlignmentConfig(levels=(1, 2), width=16),
+    "contrast": ContrastiveAlignmentConfig(levels=(0, 1, 2), width=16, enhanced_levels=(0, 1)),
+}
+
 PHRASES = tuple(
     " ".join(words)
     for words in itertools.product(("left", "right"), ("upper", "middle", "lower"), ("lung",), ("opacity", "infection"))
@@ -61,6 +85,25 @@ def tokenizer() -> Tokenizer:
 def phrase_tokenizer(folder: Path, max_tokens: int = 512) -> PhraseTokenizer:
     """The same as the library reads it from a model folder."""
     return PhraseTokenizer.from_file(folder / TOKENIZER_FILE, max_tokens)
+
+
+def with_methods(config: NetworkConfig, methods: str) -> NetworkConfig:
+    """The same sizes with the parts of `METHODS[methods]`."""
+    parts = {name: part if name in METHODS[methods] else None for name, part in _PARTS.items()}
+    return dataclasses.replace(config, **parts)
+
+
+@functools.cache
+def _phrase_reader() -> PhraseTokenizer:
+    words = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer(), pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+    return PhraseTokenizer(words, 512)
+
+
+def tokens(*phrases: str) -> Tokens:
+    """Tokens of phrases, with their units."""
+    return _phrase_reader()(phrases)
 
 
 def network(config: NetworkConfig = FILM_NETWORK, *, seed: int = 0) -> FusedNetwork:
