@@ -1,0 +1,104 @@
+"""Lungs and zones: they divide the film, follow a mirror, and survive their file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from TextGuidedSegLib.phantom import chest_film
+from training.datasets.index import read_index
+from training.lung_zones import LEVELS, SIDES, LungZones, contact_sheet, load_zones, main, save_zones
+
+
+@pytest.fixture(scope="module")
+def lungs() -> LungZones:
+    """Lungs of a phantom that is wider than high."""
+    film = chest_film(3, size=(72, 90))
+    return LungZones(film.lungs["left"].T, film.lungs["right"].T)
+
+
+class TestLaws:
+    def test_the_two_sides_divide_the_film(self, lungs: LungZones) -> None:
+        left, right = lungs.side("left"), lungs.side("right")
+        assert not (left & right).any()
+        assert (left | right).all()
+
+    def test_a_lung_lies_on_its_side(self, lungs: LungZones) -> None:
+        assert lungs.side("left")[lungs.left].all()
+        assert lungs.side("right")[lungs.right].all()
+
+    @pytest.mark.parametrize("side", SIDES)
+    def test_the_levels_divide_a_side_from_top_to_bottom(self, lungs: LungZones, side: str) -> None:
+        zones = [lungs.zone(side, [level]) for level in LEVELS]
+        assert np.array_equal(np.sum(zones, axis=0), lungs.side(side).astype(int))
+        rows = [np.argwhere(zone & (lungs.left | lungs.right))[:, 1].mean() for zone in zones]
+        assert rows == sorted(rows)
+
+    def test_mirroring_the_film_exchanges_the_sides(self, lungs: LungZones) -> None:
+        mirrored = LungZones(lungs.right[::-1], lungs.left[::-1])
+        here, there = lungs.zone("left", ["lower"]), mirrored.zone("right", ["lower"])[::-1]
+        assert (here == there).mean() > 0.99  # a pixel as near to one lung as to the other goes to the right one
+
+    def test_a_cut_to_all_zones_is_the_mask(self, lungs: LungZones) -> None:
+        mask = np.random.default_rng(0).random(lungs.left.shape) < 0.3
+        assert np.array_equal(lungs.cut(mask, [("left", LEVELS), ("right", ())]), mask)
+        assert not lungs.cut(mask, []).any()
+
+    def test_a_cut_keeps_what_was_drawn_at_the_named_place(self) -> None:
+        film = chest_film(5, size=(96, 96), lesions=(("left", "lower"), ("right", "upper")))
+        lungs = LungZones(film.lungs["left"].T, film.lungs["right"].T)
+        for side, level, drawn in film.lesion_places:
+            kept = lungs.cut(film.lesions.T, [(side, [level])])
+            assert (kept & drawn.T).sum() > 0.6 * drawn.sum()
+            assert not (kept & ~drawn.T).any()
+
+    def test_lungs_that_are_missing_or_exchanged_are_not_sound(self, lungs: LungZones) -> None:
+        assert lungs.is_sound
+        assert not LungZones(lungs.right, lungs.left).is_sound
+        assert not LungZones(lungs.left, lungs.right & False).is_sound
+
+
+class TestFile:
+    def test_round_trip(self, lungs: LungZones, tmp_path: Path) -> None:
+        save_zones(tmp_path / "zones.npz", {"images/a.png": lungs}, "note")
+        loaded = load_zones(tmp_path / "zones.npz")["images/a.png"]
+        assert np.array_equal(loaded.left, lungs.left)
+        assert np.array_equal(loaded.right, lungs.right)
+
+    def test_another_file_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "zones.npz").write_text("no lungs", encoding="utf-8")
+        with pytest.raises(ValueError, match=r"zones\.npz is no file of lung zones .* python -m training\.lung_zones"):
+            load_zones(tmp_path / "zones.npz")
+
+
+class TestCommand:
+    def test_writes_every_film_of_the_splits_with_the_models_hash(
+        self, loose_model: Path, lesion_index: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "zones.npz"
+        arguments = ["--weights", str(loose_model), "--data", str(lesion_index), "--split", "dev", "--out", str(out)]
+        assert main(arguments) == 0
+        expected = {row.columns["image"] for row in read_index(lesion_index) if row.columns["split"] == "dev"}
+        assert load_zones(out).keys() == expected
+        with np.load(out) as stored:
+            assert set(json.loads(str(stored["note"]))["sha256"]) == {"weights.safetensors", "tokenizer.json"}
+
+    def test_an_unknown_split_is_refused_before_work(
+        self, loose_model: Path, lesion_index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        out = tmp_path / "zones.npz"
+        command = ["--weights", str(loose_model), "--data", str(lesion_index), "--split", "exam", "--out", str(out)]
+        assert main(command) == 2
+        assert "has a split in ['exam']" in capsys.readouterr().err
+        assert not out.exists()
+
+
+def test_the_contact_sheet_draws_outlines_on_a_grid_of_films(lungs: LungZones) -> None:
+    grey = np.full(lungs.left.shape, 100)
+    sheet = contact_sheet([(grey, lungs)] * 3, columns=2)
+    width, height = lungs.left.shape
+    assert sheet.shape == (2 * height, 2 * width, 3)
+    assert len(np.unique(sheet.reshape(-1, 3), axis=0)) == 4  # grey, two outlines, the empty place
