@@ -12,6 +12,7 @@ from scipy import ndimage
 from TextGuidedSegLib.phrase import swap_sides
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar
+from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import read_index
 from training.datasets.sample import Sample
@@ -55,14 +56,23 @@ class ChestInfection:
         index: Path of `index.csv`.
         split: Value of the column `split`.
         config: Preprocessing.
+        shuffle_seed: Give every film another one's caption and places; which one is fixed by this seed. None: its own.
     """
 
-    def __init__(self, index: str | Path, split: str, config: PreprocessingConfig) -> None:
-        self.films = [
-            _lesion_film(row.image, row.mask, row.columns, config)
-            for row in read_index(index)
-            if row.columns["split"] == split
+    def __init__(
+        self, index: str | Path, split: str, config: PreprocessingConfig, *, shuffle_seed: int | None = None
+    ) -> None:
+        rows = [row for row in read_index(index) if row.columns["split"] == split]
+        if shuffle_seed is None:
+            self.films = [_lesion_film(row.image, row.mask, row.columns, config) for row in rows]
+            return
+        givers = derangement([row.columns["text"] for row in rows], shuffle_seed)
+        films = [
+            _lesion_film(row.image, row.mask, rows[giver].columns, config)
+            for row, giver in zip(rows, givers, strict=True)
         ]
+        # Another film's words tell no side of this one apart.
+        self.films = [dataclasses.replace(film, sides={}) for film in films]
 
     def draw(self, rng: random.Random) -> Sample:
         """A film with its caption, a paraphrase, a phrase for one side, or a phrase for what is not there."""

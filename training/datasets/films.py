@@ -32,10 +32,11 @@ def load_pair(
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """A film and its masks on the network's grid: `(I, J)` float16 and a list of `(I, J)` uint8 in {0, 1}.
 
+    A color film is `(C, I, J)`; a grey one stays `(I, J)`, `sample.collate` repeats it for a network that reads colors.
     A film that is not square is padded with its lowest value.
     """
     image = read_image(image_path)
-    prepared = prepare_film(image, config)
+    prepared = prepare_film(image, config, channels=image.channels)
     masks = [resample_mask(load_mask(path, image), prepared, config.size) for path in mask_paths]
     return pad_to_square(prepared.array, config.size, prepared.array.min()).astype(np.float16), masks
 
@@ -48,6 +49,8 @@ def resample_mask(mask: np.ndarray, prepared: PreparedFilm, size: int) -> np.nda
 
 
 def pad_to_square(array: np.ndarray, size: int, value: float) -> np.ndarray:
-    """Pad the end of both axes to `size`, so that films of any aspect ratio share a batch."""
-    padding = [(0, size - length) for length in array.shape]
-    return np.pad(array, padding, constant_values=value) if array.shape != (size, size) else array
+    """Pad the end of the last two axes to `size`, so that films of any aspect ratio share a batch."""
+    if array.shape[-2:] == (size, size):
+        return array
+    padding = [(0, 0)] * (array.ndim - 2) + [(0, size - length) for length in array.shape[-2:]]
+    return np.pad(array, padding, constant_values=value)

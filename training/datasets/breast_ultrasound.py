@@ -1,0 +1,61 @@
+"""Breast ultrasound with tumors and without: the normal films of the same hospital are what a phrase does not find."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from TextGuidedSegLib.preprocessing import PreprocessingConfig
+from training import grammar_picture
+from training.datasets.index import Row, read_index
+from training.datasets.pictures import PictureFilm, picture_film
+from training.datasets.sample import Sample
+from training.grammar_picture import Description
+
+# p3 adds the count, p4 the size, p5 the place, p6 the shape.
+_WITHOUT_COUNT = ("p1", "p2")
+# What a normal film is drawn with; what is left goes to phrases for a tumor.
+_OWN_CAPTION, _NO_PHRASE, _OTHER_STRUCTURE = 0.15, 0.1, 0.1
+_SHAPES = frozenset({"circle", "square", "oval", "rectangle", "star", "heart", "diamond", "triangle", "triangular"})
+
+
+class BreastUltrasound:
+    """Draws film and phrase pairs from one split.
+
+    Args:
+        index: Path of `index.csv`.
+        split: Value of the column `split`.
+        config: Preprocessing.
+    """
+
+    def __init__(self, index: str | Path, split: str, config: PreprocessingConfig) -> None:
+        rows = [row for row in read_index(index) if row.columns["split"] == split]
+        self.films: list[PictureFilm] = [
+            picture_film(row, config, "breast_ultrasound", known=_look(row), without_count=_WITHOUT_COUNT)
+            for row in rows
+        ]
+        self._with_tumor = [film for film in self.films if film.mask.any()]
+
+    def draw(self, rng: random.Random) -> Sample:
+        """A film with a tumor as `PictureFilm.draw` has it, or a normal one with a phrase that finds nothing."""
+        film = rng.choice(self.films)
+        return film.draw(rng) if film.mask.any() else self._nothing(film, rng)
+
+    def _nothing(self, film: PictureFilm, rng: random.Random) -> Sample:
+        draw = rng.random()
+        if draw < _OWN_CAPTION or not self._with_tumor:
+            return film.denied(rng.choice(film.prompts))
+        if draw < _OWN_CAPTION + _NO_PHRASE:
+            return film.unworded()
+        if draw < _OWN_CAPTION + _NO_PHRASE + _OTHER_STRUCTURE:
+            return film.denied(rng.choice(grammar_picture.ABSENT["breast_ultrasound"]))
+        return film.denied(rng.choice(self._with_tumor).phrase(rng))
+
+
+def _look(row: Row) -> Description:
+    """What kind of tumor it is, and the shape that the caption names."""
+    before = row.columns["text"].lower().partition("-shaped")[0].split()
+    kind = row.columns["klass"]
+    return Description(
+        shape=before[-1] if before[-1] in _SHAPES else None, kind=kind if kind in grammar_picture.KINDS else None
+    )

@@ -1,0 +1,242 @@
+"""MR volumes with label maps: hippocampus, heart, left atrium; each phrase names the labels that are joined for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from TextGuidedSegLib.geometry import Geometry
+from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.io import read_image
+from TextGuidedSegLib.preprocessing import PreprocessingConfig
+from TextGuidedSegLib.volume_preprocessing import PreparedVolume, prepare_volume
+from training import grammar_volume
+from training.datasets.films import load_mask
+from training.datasets.index import Row, read_index
+from training.datasets.volume_sample import VolumeSample
+
+NOMINAL_SPACING_MM = {"ACDC training set": (1.5, 1.5, 10.0)}
+"""Voxel size of files whose own was lost, by the column `source`: about right, and better than 1 x 1 x 1 mm."""
+
+# Of the samples: no phrase, a phrase for what is not there, the caption; the rest are paraphrases.
+_NO_PHRASE, _NOT_THERE, _CAPTION = 0.05, 0.15, 0.2
+# Crops around a voxel of what the phrase names; the others lie anywhere.
+_AROUND_TARGET = 0.6
+Shape = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeSet:
+    """One kind of volume of an index.
+
+    Attributes:
+        source: Value of the column `source`.
+        share: Probability that a batch is drawn from it.
+        patch: Voxels of a training crop along each axis; a volume that is smaller is padded.
+        oriented: The files say how the patient lies.
+    """
+
+    source: str
+    share: float
+    patch: tuple[int, ...]
+    oriented: bool = True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledVolume:
+    """One volume on the network's grid.
+
+    Attributes:
+        array: `(I, J, K)` float16, normalized.
+        labels: `(I, J, K)` uint8.
+        spacing_mm: `(3,)` size of a voxel.
+        targets: Key of each caption and the labels that are joined for it.
+    """
+
+    array: np.ndarray
+    labels: np.ndarray
+    spacing_mm: np.ndarray
+    targets: dict[str, tuple[int, ...]]
+
+    def mask(self, key: str | None) -> np.ndarray:
+        """`(I, J, K)` bool of one caption; None for everything that is labelled."""
+        return self.labels > 0 if key is None else np.isin(self.labels, self.targets[key])
+
+
+class MrVolumes:
+    """Draws crops and phrases from one set and split.
+
+    Args:
+        index: Path of `index.csv`.
+        chosen: The set.
+        split: Value of the column `split`.
+        config: Preprocessing.
+
+    Raises:
+        ValueError: The set has no volume in that split, or its patch is not three numbers.
+    """
+
+    def __init__(self, index: str | Path, chosen: VolumeSet, split: str, config: PreprocessingConfig) -> None:
+        self.chosen = chosen
+        if len(chosen.patch) != 3 or min(chosen.patch) < 1:
+            msg = f"the patch of {chosen.source!r} must be three sizes, got {list(chosen.patch)}"
+            raise ValueError(msg)
+        rows = [row for row in read_index(index) if row.columns["split"] == split]
+        rows = [row for row in rows if row.columns.get("source") == chosen.source]
+        if not rows:
+            msg = f"{index} has no row with split={split!r} and source={chosen.source!r}"
+            raise ValueError(msg)
+        by_image: dict[Path, list[Row]] = {}
+        for row in rows:
+            by_image.setdefault(row.image, []).append(row)
+        self.volumes = [load_volume(group, config) for group in by_image.values()]
+
+    def draw(self, rng: random.Random) -> VolumeSample:
+        """A crop with a caption, a paraphrase, a phrase for what is not there, or none."""
+        volume = rng.choice(self.volumes)
+        kind = rng.random()
+        if kind < _NO_PHRASE:
+            return self._sample(volume, volume.mask(None), "", rng, absent=True, pointed=False)
+        shown = frozenset(volume.targets)
+        if kind < _NO_PHRASE + _NOT_THERE:
+            phrase, nothing = grammar_volume.absent_phrase(shown, rng), np.zeros(volume.labels.shape, dtype=bool)
+            return self._sample(volume, nothing, phrase, rng, pointed=False)
+        key = rng.choice(sorted(shown))
+        as_published = kind < _NO_PHRASE + _NOT_THERE + _CAPTION
+        phrase = f"{key}." if as_published else grammar_volume.structure_phrase(key, rng)
+        return self._sample(volume, volume.mask(key), phrase, rng)
+
+    def _sample(
+        self, volume: LabelledVolume, target: np.ndarray, phrase: str, rng: random.Random, *, absent: bool = False,
+        pointed: bool = True,
+    ) -> VolumeSample:  # fmt: skip
+        first, second, third = self.chosen.patch
+        patch = (first, second, third)
+        start = _start(volume.mask(None), patch, rng)
+        shape = np.array(target.shape)
+        borders = np.stack([start, np.array(start) + patch], axis=1)
+        return VolumeSample(
+            array=_crop(volume.array, start, patch),
+            mask=_crop(target.astype(np.uint8), start, patch),
+            frame_mask=_resized(target, patch),
+            window=2 * borders / shape[:, None] - 1,
+            spacing_mm=volume.spacing_mm,
+            phrase=phrase,
+            absent=absent,
+            pointed=pointed,
+            oriented=self.chosen.oriented,
+        )
+
+
+def load_volume(rows: Sequence[Row], config: PreprocessingConfig) -> LabelledVolume:
+    """A volume and its labels on the network's grid.
+
+    Args:
+        rows: All rows of one image; they have one label map.
+        config: Preprocessing.
+    """
+    image = open_volume(rows[0])
+    prepared = prepare_volume(image, config)
+    targets = {grammar_volume.caption_key(row.columns["text"]): label_values(row) for row in rows}
+    return LabelledVolume(
+        array=prepared.whole().astype(np.float16),
+        labels=_resampled(read_labels(rows[0], image), prepared),
+        spacing_mm=prepared.spacing_mm,
+        targets=targets,
+    )
+
+
+def open_volume(row: Row) -> Image:
+    """The image of a row, with the nominal spacing where its own was lost."""
+    image = read_image(row.image)
+    nominal = NOMINAL_SPACING_MM.get(row.columns.get("source", ""))
+    if nominal is None or not row.columns.get("spacing", "").startswith("unknown"):
+        return image
+    affine = image.geometry.affine_ijk_to_ras.copy()
+    affine[:3, :3] *= np.array(nominal) / image.geometry.spacing_mm
+    return dataclasses.replace(image, geometry=Geometry(image.geometry.shape, affine), spacing_known=False)
+
+
+def label_values(row: Row) -> tuple[int, ...]:
+    """Labels that are joined for a row's text; the column `label` holds them with commas between.
+
+    Raises:
+        ValueError: The cell holds no whole numbers.
+    """
+    cell = row.columns["label"]
+    try:
+        return tuple(int(value) for value in cell.split(","))
+    except ValueError as error:
+        msg = f"the column label of {row.mask} must hold whole numbers with commas between, got {cell!r}"
+        raise ValueError(msg) from error
+
+
+def read_labels(row: Row, image: Image) -> np.ndarray:
+    """Label map `(I, J, K)` on the image's own grid.
+
+    Raises:
+        ImageError: The file cannot be read.
+        ValueError: It has another size than the image.
+    """
+    stored = read_image(row.mask).array
+    if stored.shape != image.geometry.shape:
+        msg = f"label map {row.mask} has {stored.shape} voxels, its image {image.geometry.shape}; expected the same"
+        raise ValueError(msg)
+    return stored
+
+
+def load_truth(row: Row, image: Image) -> np.ndarray:
+    """The mask of a row as bool on the image's own grid `(I, J, K)`: joined labels of a volume, or a film's mask.
+
+    Raises:
+        ImageError: The mask cannot be read.
+        ValueError: The mask has another size than the image.
+    """
+    if image.kind == "volume" and row.columns.get("label"):
+        return np.isin(read_labels(row, image), label_values(row))
+    return load_mask(row.mask, image)
+
+
+def _resampled(labels: np.ndarray, prepared: PreparedVolume) -> np.ndarray:
+    """`(I, J, K)` uint8 on the network's grid: of each voxel the label that most of it has."""
+    canonical = prepared.reorientation.apply(labels).astype(np.uint8)
+    if prepared.plan.shape == prepared.plan.model_shape:
+        return canonical
+    values = np.unique(canonical)
+    shares = [prepared.plan.apply((canonical == value).astype(np.float32)) for value in values]
+    return values[np.argmax(shares, axis=0)]
+
+
+def _start(labelled: np.ndarray, patch: Shape, rng: random.Random) -> Shape:
+    """First voxel of a crop; below 0 where the volume is smaller than the crop."""
+    places = np.argwhere(labelled) if rng.random() < _AROUND_TARGET and labelled.any() else None
+    middle = None if places is None else places[rng.randrange(len(places))]
+    start = []
+    for axis, (size, side) in enumerate(zip(labelled.shape, patch, strict=True)):
+        low, high = min(0, size - side), max(0, size - side)
+        place = rng.randint(low, high)
+        start.append(place if middle is None or size <= side else int(np.clip(middle[axis] - side // 2, low, high)))
+    return start[0], start[1], start[2]
+
+
+def _crop(array: np.ndarray, start: Shape, patch: Shape) -> np.ndarray:
+    """Part of an array, zeros where it leaves the array."""
+    cut = np.zeros(patch, dtype=array.dtype)
+    inside = [
+        (max(first, 0), min(first + side, size)) for first, side, size in zip(start, patch, array.shape, strict=True)
+    ]
+    target = tuple(slice(low - first, high - first) for (low, high), first in zip(inside, start, strict=True))
+    cut[target] = array[tuple(slice(low, high) for low, high in inside)]
+    return cut
+
+
+def _resized(mask: np.ndarray, patch: Shape) -> np.ndarray:
+    """The whole mask at the size of the crop, float16 shares."""
+    whole = torch.from_numpy(mask.astype(np.float32))[None, None]
+    return functional.adaptive_avg_pool3d(whole, patch)[0, 0].numpy().astype(np.float16)

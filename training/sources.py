@@ -1,0 +1,123 @@
+"""What a run draws from, and the text its tokenizer learns: every data set that has a share, and no other is read."""
+
+from __future__ import annotations
+
+from training import grammar, grammar_picture, grammar_volume
+from training.config import DataConfig, TrainConfig
+from training.datasets.breast_ultrasound import BreastUltrasound
+from training.datasets.chest_infection import ChestInfection
+from training.datasets.chest_structures import ChestStructures
+from training.datasets.index import check_splits, read_index
+from training.datasets.mr_volumes import MrVolumes
+from training.datasets.phantoms import PhantomFilms
+from training.datasets.polyp import Polyps
+from training.datasets.sample import SampleSource
+from training.datasets.unworded import Unworded
+from training.datasets.volume_sample import VolumeSource
+from training.grammar_picture import Picture
+
+_PHANTOM_SEED = 100_000  # test and demonstration phantoms have small seeds
+_LEAST_SHARE = 1e-9  # of phantoms: what is left of shares that add up to one
+
+
+def build_sources(config: TrainConfig) -> list[tuple[float, SampleSource | VolumeSource]]:
+    """The data sets with the share of samples drawn from each; a set without a share is not read.
+
+    A network that does not read words is shown whole masks of the sets of findings.
+
+    Raises:
+        ValueError: An index is wrong or leaks between splits, a share is negative, the shares add up to more than one,
+            or the rest is for phantoms and there are none; a network of three dimensions has no set of volumes.
+    """
+    data, reads = config.data, config.network.reads_words
+    if config.network.spatial_dims == 3:
+        return _volume_sources(config)
+    phantom_share = _checked_rest(data)
+    sources = _chest_sources(config)
+    if data.polyp_share:
+        check_splits(read_index(data.polyp))
+        polyps = Polyps(data.polyp, "train", config.preprocessing)
+        sources.append((data.polyp_share, polyps if reads else Unworded(polyps.films, picture=True)))
+    if data.breast_ultrasound_share:
+        check_splits(read_index(data.breast_ultrasound))
+        ultrasound = BreastUltrasound(data.breast_ultrasound, "train", config.preprocessing)
+        sources.append(
+            (data.breast_ultrasound_share, ultrasound if reads else Unworded(ultrasound.films, picture=True))
+        )
+    if phantom_share:
+        sources.append((phantom_share, PhantomFilms(data.phantoms, config.preprocessing, seed=_PHANTOM_SEED)))
+    return sources
+
+
+def _volume_sources(config: TrainConfig) -> list[tuple[float, VolumeSource]]:
+    data = config.data
+    if not data.volume_sets or min(chosen.share for chosen in data.volume_sets) <= 0:
+        msg = "a network of three dimensions needs data.volume_sets, each with a share above 0"
+        raise ValueError(msg)
+    check_splits(read_index(data.mr_volumes))
+    return [
+        (chosen.share, MrVolumes(data.mr_volumes, chosen, "train", config.preprocessing)) for chosen in data.volume_sets
+    ]
+
+
+def _checked_rest(data: DataConfig) -> float:
+    """The share of the phantoms."""
+    shares = (data.infection_share, data.structures_share, data.polyp_share, data.breast_ultrasound_share)
+    rest = 1 - sum(shares[2:], start=data.infection_share + data.structures_share)
+    if min(shares) < 0 or rest < -_LEAST_SHARE:
+        msg = f"the shares of the data sets must be 0 or more and add up to 1 at most, got {shares}"
+        raise ValueError(msg)
+    if rest < _LEAST_SHARE:
+        return 0.0
+    if data.phantoms < 1:
+        msg = f"the shares {shares} leave {rest:g} for phantoms, but data.phantoms is {data.phantoms}"
+        raise ValueError(msg)
+    return rest
+
+
+def _chest_sources(config: TrainConfig) -> list[tuple[float, SampleSource]]:
+    data = config.data
+    sources: list[tuple[float, SampleSource]] = []
+    if not _has_chest(data):
+        return sources
+    rows = read_index(data.chest_infection)
+    check_splits(rows)
+    if data.infection_share:
+        shuffle_seed = config.seed if data.shuffle_captions else None
+        infection = ChestInfection(data.chest_infection, "train", config.preprocessing, shuffle_seed=shuffle_seed)
+        reads = config.network.reads_words
+        sources.append((data.infection_share, infection if reads else Unworded(infection.films)))
+    if data.structures_share:
+        check_splits(read_index(data.chest_structures))
+        elsewhere = [row.columns for row in rows if row.columns["split"] != "train"]
+        held_out = frozenset({cell for row in elsewhere for cell in (row["image"], row["patient"])} - {""})
+        structures = ChestStructures(data.chest_structures, ("train", "train_multi"), config.preprocessing, held_out)
+        sources.append((data.structures_share, structures))
+    return sources
+
+
+def training_texts(data: DataConfig) -> list[str]:
+    """Captions of the training splits and phrases of the grammars of every set that has a share."""
+    if data.volume_sets:
+        return _captions(data.mr_volumes) + grammar_volume.corpus(5_000)
+    texts: list[str] = []
+    has_pictures = bool(data.polyp_share or data.breast_ultrasound_share)
+    if _has_chest(data) or not has_pictures:  # phantoms speak the grammar of the chest
+        texts += _captions(data.chest_infection) + _captions(data.chest_structures)
+        texts += grammar.corpus(20_000)
+    pictures: tuple[tuple[Picture, str, float], ...] = (
+        ("polyp", data.polyp, data.polyp_share),
+        ("breast_ultrasound", data.breast_ultrasound, data.breast_ultrasound_share),
+    )
+    for picture, index, share in pictures:
+        if share:
+            texts += _captions(index) + grammar_picture.corpus(picture, 5_000)
+    return texts
+
+
+def _captions(index: str) -> list[str]:
+    return [row.columns["text"] for row in read_index(index) if row.columns["split"].startswith("train")]
+
+
+def _has_chest(data: DataConfig) -> bool:
+    return bool(data.infection_share or data.structures_share)
