@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# Largest change of a channel's gain and of the saturation: white, yellow and pink polyps stay what their captions say.
+_TINT, _SATURATION = 0.1, 0.3
+
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationConfig:
@@ -36,6 +39,8 @@ class AugmentationConfig:
         pose_shift: Largest shift of it.
         pose_zoom: Largest enlargement of each axis.
         photometric: Probability of a change of contrast, brightness, gamma, blur and noise.
+        fuse_before: Words are fused with the image before the co-warp, which is the point of early fusion. False, for
+            comparison only, fuses after it: image and mask are warped, what the words say is not.
     """
 
     mirror: float = 0.5
@@ -49,6 +54,7 @@ class AugmentationConfig:
     pose_shift: float = 0.18
     pose_zoom: float = 1.25
     photometric: float = 0.7
+    fuse_before: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +120,23 @@ def _random_affine(
     return torch.where(active[:, None, None], affine, identity)
 
 
+def without_pose(params: WarpParams, picture: Tensor) -> WarpParams:
+    """Changes in which the chosen samples keep their pose: their words name places of the picture.
+
+    Args:
+        params: What `sample_warps` drew.
+        picture: `(B,)` bool.
+    """
+    pose = torch.where(picture[:, None, None], torch.eye(2, 3), params.pose)
+    return dataclasses.replace(params, pose=pose)
+
+
+def fused_after(params: WarpParams) -> WarpParams:
+    """The same changes of image and mask, none of them shared by the pseudo-image."""
+    still = torch.eye(2, 3).expand_as(params.cowarp)
+    return dataclasses.replace(params, pose=compose(params.cowarp, params.pose), cowarp=still)
+
+
 def mirror(array: Tensor, mirrored: Tensor) -> Tensor:
     """Mirror the chosen samples left to right: axis I of `(B, C, I, J)` in the canonical film frame."""
     return torch.where(mirrored[:, None, None, None], array.flip(2), array)
@@ -163,18 +186,40 @@ def apply_warps(image: Tensor, mask: Tensor, params: WarpParams) -> tuple[Tensor
 
 
 def photometric(image: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
-    """Change contrast, brightness, gamma, blur and noise of the measured channels; never of the pseudo-image."""
+    """Change contrast, brightness, gamma, blur and noise of the measured channels; never of the pseudo-image.
+
+    Color films change their white balance and saturation, too; a film that is grey in all its channels stays so.
+
+    Args:
+        image: `(B, C, I, J)` float32, normalized.
+        config: Probability.
+        generator: Source of the choice.
+    """
     batch = image.shape[0]
 
     def uniform(low: float, high: float) -> Tensor:
         return (low + (high - low) * torch.rand(batch, generator=generator))[:, None, None, None]
 
     active = torch.rand(batch, generator=generator)[:, None, None, None] < config.photometric
-    low, high = image.amin(dim=(2, 3), keepdim=True), image.amax(dim=(2, 3), keepdim=True)
+    low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
     unit = (image - low) / (high - low).clamp_min(1e-6)
     changed = unit.clamp(0, 1) ** uniform(-0.5, 0.5).exp() * (high - low) + low
     changed = changed * uniform(0.75, 1.3) + uniform(-0.3, 0.3)
     blurred = functional.avg_pool2d(changed, 3, stride=1, padding=1, count_include_pad=False)
     changed = torch.where(uniform(0, 1) < 0.2, blurred, changed)
     noise = torch.randn(image.shape, generator=generator) * uniform(0.0, 0.15) * (uniform(0, 1) < 0.4)
+    if image.shape[1] > 1:
+        has_color = (image != image[:, :1]).flatten(1).any(dim=1)[:, None, None, None]
+        noise = torch.where(has_color, noise, noise[:, :1])
+        changed = torch.where(has_color, _tinted(changed, low, generator), changed)
     return torch.where(active, changed + noise, image)
+
+
+def _tinted(image: Tensor, black: Tensor, generator: torch.Generator) -> Tensor:
+    """Another white balance and saturation of `(B, C, I, J)`; `black`, `(B, 1, 1, 1)`, stays black."""
+    batch, channels = image.shape[:2]
+    gain = 1 + _TINT * (2 * torch.rand(batch, channels, 1, 1, generator=generator) - 1)
+    saturation = 1 + _SATURATION * (2 * torch.rand(batch, 1, 1, 1, generator=generator) - 1)
+    light = (image - black) * gain
+    grey = light.mean(dim=1, keepdim=True)
+    return grey + saturation * (light - grey) + black

@@ -5,7 +5,7 @@ python -m training.calibrate --weights TextGuidedSegLib/data/models/chest-xray \
 
 Segmentation and pseudo-image thresholds maximize the mean of per-image and micro Dice. Presence is compared between the
 captions (something is there) and, on one-sided films, the captions with swapped sides (nothing is there): same films,
-same hospital.
+same hospital. Volumes are asked for a structure of another part of the body instead.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import logging
 import math
+import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +23,13 @@ import numpy as np
 from scipy.optimize import minimize
 
 from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
-from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phrase import parse, swap_sides
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
-from training.datasets.films import load_mask
+from training import grammar_volume
 from training.datasets.index import Row, read_index, select
+from training.datasets.mr_volumes import load_truth, open_volume
 from training.metrics import overlap, pooled
 
 logger = logging.getLogger(__name__)
@@ -56,20 +58,29 @@ class Measured:
     empty: list[float]
 
 
-def measure(segmenter: Segmenter, rows: Sequence[Row]) -> Measured:
-    """Run every caption, and on one-sided films the swapped one."""
+def measure(segmenter: Segmenter, rows: Sequence[Row], *, swapped: bool = True) -> Measured:
+    """Run every caption and, if `swapped`, a phrase for nothing: on one-sided films the swapped caption."""
     measured, decision = Measured([], [], [], [], []), segmenter.card.decision
-    for row in rows:
-        image, text = read_image(row.image), row.columns["text"]
+    for number, row in enumerate(rows):
+        image, text = open_volume(row), row.columns["text"]
         segmenter.set_image(image)
         result = segmenter.segment(text)
         measured.probability.append(result.probability.astype(np.float16))
         measured.pseudo_image.append(result.pseudo_image.astype(np.float16))
-        measured.truth.append(load_mask(row.mask, image))
+        measured.truth.append(load_truth(row, image))
         measured.present.append(_evidence(result.presence, decision))
-        if parse(text).side in ("left", "right") and not _side_in_doubt(row):
-            measured.empty.append(_evidence(segmenter.segment(swap_sides(text)).presence, decision))
+        nothing = _phrase_for_nothing(row, image, number) if swapped else None
+        if nothing is not None:
+            measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
     return measured
+
+
+def _phrase_for_nothing(row: Row, image: Image, number: int) -> str | None:
+    """A phrase for what is not there for sure, or None; `number` chooses among several."""
+    text = row.columns["text"]
+    if image.kind == "volume":
+        return grammar_volume.absent_phrase(frozenset({grammar_volume.caption_key(text)}), random.Random(number))
+    return swap_sides(text) if parse(text).side in ("left", "right") and not _side_in_doubt(row) else None
 
 
 def _evidence(presence: float, decision: DecisionConfig) -> float:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from TextGuidedSegLib.config import NetworkConfig, from_json_dict, to_json_dict
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training.augment import AugmentationConfig
+from training.augment_volume import VolumeAugmentationConfig
+from training.datasets.mr_volumes import VolumeSet
 from training.losses import LossConfig
+from training.presets import PRESETS, apply_preset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,15 +26,31 @@ class DataConfig:
         chest_infection: Index of the lesion films.
         chest_structures: Index of the films with lungs drawn.
         infection_share: Probability that a sample is a lesion film.
-        structures_share: Probability that it shows drawn lungs; the rest are phantoms.
+        structures_share: Probability that it shows drawn lungs.
+        polyp: Index of the endoscopy pictures.
+        breast_ultrasound: Index of the breast ultrasound pictures.
+        polyp_share: Probability that a sample is an endoscopy picture.
+        breast_ultrasound_share: Probability that it is a breast ultrasound picture; what all shares leave are phantoms.
+            An index without a share is not read.
         phantoms: Number of phantoms.
+        shuffle_captions: Give every lesion film another film's caption, fixed by the seed: what a network learns from
+            words that say nothing about their film.
+        mr_volumes: Index of the MR volumes.
+        volume_sets: Kinds of volumes in it, for a network of three dimensions, which reads nothing else.
     """
 
     chest_infection: str = "../shared/data/chest_infection/index.csv"
     chest_structures: str = "../shared/data/chest_structures/index.csv"
     infection_share: float = 0.68
     structures_share: float = 0.24
+    polyp: str = "../shared/data/polyp/index.csv"
+    breast_ultrasound: str = "../shared/data/breast_ultrasound/index.csv"
+    polyp_share: float = 0.0
+    breast_ultrasound_share: float = 0.0
     phantoms: int = 300
+    shuffle_captions: bool = False
+    mr_volumes: str = "../shared/data/mr_volumes/index.csv"
+    volume_sets: tuple[VolumeSet, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,12 +69,15 @@ class TrainConfig:
         gradient_clip: Largest norm of the gradient.
         ema_decay: Decay per step of the averaged weights that are evaluated and shipped.
         vocabulary_size: Subwords of the text encoder.
+        start_from: Checkpoint of another run whose weights the first step begins with; empty for random ones.
         seed: Seed of everything.
         checkpoint_minutes: Wall-clock minutes between checkpoints.
         device: auto, cpu or cuda.
+        mixed_precision: Forward pass in bfloat16 where that is safe; the weights stay float32.
         network: Network.
         preprocessing: Preprocessing, stored with the weights.
-        augmentation: Augmentation.
+        augmentation: Augmentation of films.
+        volume_augmentation: Augmentation of volumes.
         loss: Loss.
         data: Data.
     """
@@ -71,18 +93,21 @@ class TrainConfig:
     gradient_clip: float = 1.0
     ema_decay: float = 0.999
     vocabulary_size: int = 1000
+    start_from: str = ""
     seed: int = 0
     checkpoint_minutes: float = 5.0
     device: str = "auto"
+    mixed_precision: bool = True
     network: NetworkConfig = NetworkConfig()
     preprocessing: PreprocessingConfig = PreprocessingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    volume_augmentation: VolumeAugmentationConfig = dataclasses.field(default_factory=VolumeAugmentationConfig)
     loss: LossConfig = LossConfig()
     data: DataConfig = DataConfig()
 
 
 def parse_command_line(arguments: Sequence[str] | None = None) -> tuple[TrainConfig, argparse.Namespace]:
-    """Read `--config FILE [--NAME VALUE ...]`; nested names take a dot: `--data.phantoms 50`.
+    """Read `--config FILE [--preset NAME] [--NAME VALUE ...]`; nested names take a dot: `--data.phantoms 50`.
 
     Returns:
         The configuration, and the options that belong to the command and not to the run (`runs`).
@@ -93,12 +118,35 @@ def parse_command_line(arguments: Sequence[str] | None = None) -> tuple[TrainCon
     # An abbreviated option would swallow a value of the configuration: `--run` is no `--runs`.
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__, allow_abbrev=False)
     parser.add_argument("--config", type=Path, help="JSON file; keys left out keep their defaults")
+    parser.add_argument("--preset", help=f"methods of the network, before overrides: {', '.join(PRESETS)}")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: %(default)s)")
     options, overrides = parser.parse_known_args(arguments)
     values = _read_json(options.config) if options.config else {}
-    for name, value in _pairs(overrides):
-        _set_nested(values, name.split("."), value)
-    return from_json_dict(TrainConfig, values, where=str(options.config or "command line")), options
+    where = str(options.config or "command line")
+    return make_config(values, options.preset, dict(_pairs(overrides)), where=where), options
+
+
+def make_config(
+    values: Mapping[str, Any], preset: str | None, overrides: Mapping[str, Any], *, where: str
+) -> TrainConfig:
+    """A configuration from a JSON object, then a preset, then overrides.
+
+    Args:
+        values: Keys left out keep their defaults.
+        preset: A key of `presets.PRESETS`, or None to keep the parts that the network has.
+        overrides: Dotted name to value: `{"data.phantoms": 50}`.
+        where: What is being read, for error messages.
+
+    Raises:
+        ValueError: An unknown name or a value of the wrong type.
+    """
+    config = from_json_dict(TrainConfig, values, where=where)
+    if preset is not None:
+        config = dataclasses.replace(config, network=apply_preset(config.network, preset))
+    changed = to_json_dict(config)
+    for name, value in overrides.items():
+        _set_nested(changed, name.split("."), value)
+    return from_json_dict(TrainConfig, changed, where=where)
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -143,8 +191,11 @@ def _literal(text: str) -> Any:
 
 def _set_nested(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     for depth, key in enumerate(path[:-1], start=1):
-        values = values.setdefault(key, {})
-        if not isinstance(values, dict):
+        if values.get(key) is None:  # a part that is off: naming one of its numbers switches it on
+            values[key] = {}
+        inner = values[key]
+        if not isinstance(inner, dict):
             msg = f"--{'.'.join(path)}: {'.'.join(path[:depth])} is a single value, it has no {path[depth]!r}"
             raise ValueError(msg)
+        values = inner
     values[path[-1]] = value

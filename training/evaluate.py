@@ -14,25 +14,36 @@ import dataclasses
 import json
 import logging
 import math
-import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.export import atomic_path, check_output
+from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, reorientation
+from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result, Segmenter
-from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phrase import swap_sides
+from training.conditions import CONDITIONS, under_condition
 from training.datasets.films import load_mask
 from training.datasets.index import Row, read_index, select
-from training.metrics import Overlap, hd95, mean, named_side_mass, overlap, peak_in_target, pooled
+from training.datasets.mr_volumes import load_truth, open_volume
+from training.metrics import Overlap, hd95, mean, named_side_mass, overlap, peak_in_target, pooled, surface_dice
 from training.poses import MIRRORED, POSES, posed
 
 logger = logging.getLogger(__name__)
 
-CONDITIONS = ("original", "none", "shuffled", "swapped")
+CASE_COLUMNS = (
+    "image", "group", "phrase", "answer", "presence", "dice", "iou", "hd95", "pseudo_dice", "voxels", "intersection",
+    "true_voxels",
+)  # fmt: skip
+"""Columns of the file that `--cases` writes."""
+
+SURFACE_TOLERANCE_MM = 1.0
+"""Surfaces so near to each other agree, as two people who draw the same border do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Case:
         pseudo: Thresholded pseudo-image against truth.
         peak: Whether the pseudo-image peaks inside the truth; nan for an empty truth.
         side_mass: Share of its mass on the named side; nan unless the phrase names one side.
+        surface_dice: Of volumes whose spacing is known, at `SURFACE_TOLERANCE_MM`; nan for others and for empty masks.
     """
 
     group: str
@@ -62,6 +74,7 @@ class Case:
     pseudo: Overlap
     peak: float
     side_mass: float
+    surface_dice: float = math.nan
 
 
 def phrases_for(rows: Sequence[Row], options: argparse.Namespace) -> list[str | None]:
@@ -70,51 +83,24 @@ def phrases_for(rows: Sequence[Row], options: argparse.Namespace) -> list[str | 
     Raises:
         ValueError: All rows have the same phrase, so that there is nothing to shuffle.
     """
-    if options.condition == "none":
-        return [None] * len(rows)
-    phrases = [options.phrase or row.columns[options.text_column] for row in rows]
-    if options.condition == "swapped":
-        phrases = [swap_sides(phrase) for phrase in phrases]
-    if options.condition == "shuffled":
-        phrases = shuffled(phrases, options.seed)
+    own = [options.phrase or row.columns[options.text_column] for row in rows]
+    phrases = under_condition(own, options.condition, options.seed)
     if options.pose == MIRRORED:
-        phrases = [swap_sides(phrase) for phrase in phrases]
-    return list(phrases)
-
-
-def shuffled(phrases: Sequence[str], seed: int) -> list[str]:
-    """The same phrases in another order, in which nobody keeps their own.
-
-    Captions are few fixed sentences: a row may get another row's phrase that reads like its own only where one sentence
-    is the phrase of more than half of the rows.
-
-    Raises:
-        ValueError: All phrases are the same.
-    """
-    if len(set(phrases)) < 2:
-        msg = f"the condition shuffled needs rows with different phrases, all {len(phrases)} have {phrases[0]!r}"
-        raise ValueError(msg)
-    order = list(range(len(phrases)))
-    random.Random(seed).shuffle(order)
-    given = list(phrases)
-    for here, there in zip(order, order[1:] + order[:1], strict=True):  # one step along a shuffled circle
-        given[here] = phrases[there]
-    for here in order:
-        own = phrases[here]
-        if given[here] == own:
-            other = next((row for row in order if own not in (given[row], phrases[row])), here)
-            given[here], given[other] = given[other], given[here]
-    return given
+        return [None if phrase is None else swap_sides(phrase) for phrase in phrases]
+    return phrases
 
 
 def evaluate_case(segmenter: Segmenter, row: Row, phrase: str | None, options: argparse.Namespace) -> Case:
     """Segment one row and score it. The mask is read for scoring only, after the result is there."""
-    image, truth = read_image(row.image), None
+    image, truth = open_volume(row), None
     if options.pose != "original":
+        if image.kind == "volume":
+            message = f"--pose {options.pose} moves films; {row.image} is a volume"
+            raise ValueError(message)
         image, truth = posed(image, load_mask(row.mask, image), options.pose)
     segmenter.set_image(image)
     result = segmenter.segment(phrase)
-    truth = load_mask(row.mask, image) if truth is None else truth
+    truth = load_truth(row, image) if truth is None else truth
     pseudo = result.pseudo_image
     return Case(
         group=row.columns[options.by] if options.by else "",
@@ -123,23 +109,39 @@ def evaluate_case(segmenter: Segmenter, row: Row, phrase: str | None, options: a
         answer=result.answer,
         presence=result.presence,
         overlap=overlap(result.mask, truth),
-        hd95=hd95(result.mask[:, :, 0], truth[:, :, 0], image.geometry.spacing_mm[:2]),
+        hd95=hd95(*_without_single_slices(image, result.mask, truth)),
         pseudo=overlap(pseudo >= segmenter.card.decision.pseudo_threshold, truth),
         peak=float(peak_in_target(pseudo, truth)) if truth.any() else math.nan,
-        side_mass=_side_mass(result),
+        side_mass=_side_mass(result, image.axis_codes),
+        surface_dice=surface_dice(result.mask, truth, image.geometry.spacing_mm, SURFACE_TOLERANCE_MM)
+        if image.kind == "volume" and image.spacing_known
+        else math.nan,
     )
 
 
-def _side_mass(result: Result) -> float:
+def _side_mass(result: Result, axis_codes: AxisCodes) -> float:
     if result.phrase is None or result.phrase.side not in ("left", "right"):
         return math.nan
-    return named_side_mass(result.pseudo_image[:, :, 0], result.phrase.side)
+    # The first axis runs to the patient's left, and to the right of a picture.
+    side = result.phrase.side if result.phrase.frame == "patient" else swap_sides(result.phrase.side)
+    shown = reorientation(axis_codes, FILM_CODES).apply(result.pseudo_image)
+    return named_side_mass(shown.sum(axis=2), side)
+
+
+def _without_single_slices(
+    image: Image, prediction: np.ndarray, truth: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Masks and voxel sizes as `hd95` reads them: a film has two axes."""
+    long = [axis for axis, size in enumerate(prediction.shape) if size > 1]
+    shape = [prediction.shape[axis] for axis in long]
+    return prediction.reshape(shape), truth.reshape(shape), image.geometry.spacing_mm[long].tolist()
 
 
 def summarize(cases: Sequence[Case]) -> dict[str, Any]:
     """All figures of a set of cases, as fractions of one."""
     total, pseudo = pooled([case.overlap for case in cases]), pooled([case.pseudo for case in cases])
     answers = [case.answer for case in cases]
+    surface = mean([case.surface_dice for case in cases])
     return {
         "n": len(cases),
         "dice_per_image": mean([case.overlap.dice for case in cases]),
@@ -154,6 +156,7 @@ def summarize(cases: Sequence[Case]) -> dict[str, Any]:
             "peak_in_target": mean([case.peak for case in cases]),
             "named_side_mass": mean([case.side_mass for case in cases]),
         },
+        **({} if surface is None else {"surface_dice": surface, "surface_tolerance_mm": SURFACE_TOLERANCE_MM}),
         "answers": {answer: answers.count(answer) for answer in sorted(set(answers))},
     }
 
@@ -191,20 +194,20 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         "decision": dataclasses.asdict(segmenter.card.decision),
     }  # fmt: skip
     if options.cases:
-        _write_cases(options.cases, cases)
+        write_cases(options.cases, cases)
     return report
 
 
-def _write_cases(path: Path, cases: Sequence[Case]) -> None:
+def write_cases(path: Path, cases: Sequence[Case]) -> None:
+    """Write one line a case, in the order of the rows."""
     with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            ["image", "group", "phrase", "answer", "presence", "dice", "iou", "hd95", "pseudo_dice", "voxels"]
-        )
+        writer.writerow(CASE_COLUMNS)
         for case in cases:
             scores = (case.presence, case.overlap.dice, case.overlap.iou, case.hd95, case.pseudo.dice)
             numbers = [f"{score:.4f}" for score in scores]
-            writer.writerow([case.image, case.group, case.phrase or "", case.answer, *numbers, case.overlap.predicted])
+            counts = (case.overlap.predicted, case.overlap.intersection, case.overlap.true)
+            writer.writerow([case.image, case.group, case.phrase or "", case.answer, *numbers, *counts])
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:

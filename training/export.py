@@ -40,8 +40,8 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
 
     Args:
         run: Run folder with `config.json`, `tokenizer.json` and `checkpoint.pt`.
-        about: JSON with what a configuration does not know: name, version, summary, terms, limits. A file `LICENSE.txt`
-            must lie beside it.
+        about: JSON with what a configuration does not know: name, version, summary, terms, limits, and the numbers of
+            `decision` that no calibration fixes. A file `LICENSE.txt` must lie beside it.
         out: Model folder; made if missing. Thresholds of a card that is there already are kept.
 
     Returns:
@@ -52,8 +52,11 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
         OSError: A file is missing or cannot be written.
     """
     config, checkpoint = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.pt")
-    decision = read_model(out).card.decision if (out / CARD_FILE).is_file() else DecisionConfig()
-    described = json.loads(about.read_text(encoding="utf-8")) | {
+    described = json.loads(about.read_text(encoding="utf-8"))
+    decision = from_json_dict(DecisionConfig, described.get("decision", {}), where=f"{about}.decision")
+    if (out / CARD_FILE).is_file():
+        decision = read_model(out).card.decision
+    described |= {
         "figures": {"trained": {"steps": checkpoint["step"], "seed": config.seed}},
         "network": to_json_dict(config.network),
         "preprocessing": to_json_dict(config.preprocessing),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from monai.metrics import compute_hausdorff_distance
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +81,24 @@ def hd95(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float])
     tensors = [torch.from_numpy(mask > 0)[None, None] for mask in (prediction, truth)]
     distance = compute_hausdorff_distance(*tensors, include_background=True, percentile=95, spacing=list(spacing_mm))
     return float(distance)
+
+
+def surface_dice(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float], tolerance_mm: float) -> float:
+    """Share of both surfaces that lies within a tolerance of the other (normalized surface Dice).
+
+    Args:
+        prediction: Mask, 2-D or 3-D.
+        truth: Mask of the same shape.
+        spacing_mm: Size of a voxel along each axis.
+        tolerance_mm: In the unit of the spacing.
+
+    Returns:
+        In [0, 1]; nan when either mask is empty.
+    """
+    if not prediction.any() or not truth.any():
+        return math.nan
+    tensors = [torch.from_numpy(mask > 0)[None, None] for mask in (prediction, truth)]
+    return float(compute_surface_dice(*tensors, [tolerance_mm], include_background=True, spacing=list(spacing_mm)))
 
 
 def peak_in_target(pseudo_image: np.ndarray, truth: np.ndarray) -> bool:

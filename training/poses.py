@@ -41,8 +41,10 @@ def posed(image: Image, truth: np.ndarray, pose: str) -> tuple[Image, np.ndarray
         return image, truth
     if pose == MIRRORED:
         return dataclasses.replace(image, array=image.array[::-1].copy()), truth[::-1].copy()
-    array = _move(image.array[:, :, 0].astype(np.float32), pose, order=1).astype(image.array.dtype)
-    return dataclasses.replace(image, array=array[:, :, None]), _move(truth[:, :, 0], pose, order=0)[:, :, None]
+    flat = image.array[:, :, 0].astype(np.float32)
+    channels = [_move(channel, pose, order=1) for channel in np.moveaxis(flat.reshape(*flat.shape[:2], -1), -1, 0)]
+    array = np.stack(channels, axis=-1).reshape(image.array.shape).astype(image.array.dtype)
+    return dataclasses.replace(image, array=array), _move(truth[:, :, 0], pose, order=0)[:, :, None]
 
 
 def _move(array: np.ndarray, pose: str, order: int) -> np.ndarray:

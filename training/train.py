@@ -2,6 +2,7 @@
 
 python -m training.train --config training/models/chest-xray/train.json
 python -m training.train --config training/models/chest-xray/train.json --name try --steps 200
+torchrun --nproc-per-node 2 -m training.train --config training/models/chest-xray/train.json
 
 A run lives in `runs/NAME`: configuration, tokenizer, log (JSON lines), checkpoint. The same command resumes it. Batch
 `t` depends on the seed and `t` alone, so a resumed run equals an uninterrupted one.
@@ -21,30 +22,24 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
-from torch.nn import functional
 
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.inference import choose_device
 from TextGuidedSegLib.network import FusedNetwork
-from TextGuidedSegLib.phrase import swap_sides
-from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
-from training import grammar
-from training.augment import apply_warps, photometric, sample_warps
+from TextGuidedSegLib.text_encoder import PhraseTokenizer, build_text_encoder
+from training.augmented import augmented
 from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint
 from training.config import TrainConfig, parse_command_line, save_config
-from training.datasets.chest_infection import ChestInfection
-from training.datasets.chest_structures import ChestStructures
-from training.datasets.index import check_splits, read_index
-from training.datasets.phantoms import PhantomFilms
 from training.datasets.sample import Batch, SampleSource, collate
-from training.losses import parts_are_finite, total_loss
+from training.datasets.volume_sample import VolumeBatch, VolumeSource, collate_volumes
+from training.distributed import join_workers, leave_workers
+from training.losses import Truth, parts_are_finite, total_loss
+from training.sources import build_sources, training_texts
 from training.tokenizer import train_tokenizer
 
 logger = logging.getLogger(__name__)
 
 _LOG_EVERY = 50
-_PHANTOM_SEED = 100_000  # test and demonstration phantoms have small seeds
 
 
 class Run:
@@ -58,13 +53,16 @@ class Run:
     def __init__(self, config: TrainConfig, folder: Path) -> None:
         self.config, self.folder = config, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.tokenizer = _tokenizer(config, folder / "tokenizer.json")
+        self.workers, self.device = join_workers(choose_device(config.device))
+        self.share = self.workers.share(config.batch_size)
+        with self.workers.first_alone():
+            self.tokenizer = _tokenizer(config, folder / "tokenizer.json")
         torch.manual_seed(config.seed)  # before anything is built: the initial weights are part of the seed
-        self.device = torch.device(choose_device(config.device))
-        encoder = TextEncoder.compact(config.network.text, self.tokenizer.vocabulary_size)
+        encoder = build_text_encoder(config.network.text, self.tokenizer.vocabulary_size)
         self.network = FusedNetwork(config.network, encoder).to(self.device)
-        if config.network.spatial_dims == 2:
+        if config.network.spatial_dims == 2 and config.mixed_precision:  # see network.py: not safe in float32
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = self.workers.wrapped(self.network)
         self.average = ExponentialMovingAverage(self.network, config.ema_decay)
         groups = _parameter_groups(self.network, config.weight_decay)
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
@@ -91,8 +89,30 @@ class Run:
         self.step, self.seconds = state["step"], state["seconds"]
         logger.info("resumed at step %d of %d", self.step, self.config.steps)
 
+    def start_from(self, path: Path) -> None:
+        """Take over the averaged weights of another run wherever names and sizes agree; the rest starts at random.
+
+        A network with more parts can so go on from one with fewer: each part begins as the identity. A text encoder
+        of another vocabulary is not taken over.
+
+        Raises:
+            ValueError: The runs have nothing in common.
+        """
+        theirs, ours = load_checkpoint(path)["average"], self.network.state_dict()
+        common = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
+        if (path.parent / "tokenizer.json").read_bytes() != (self.folder / "tokenizer.json").read_bytes():
+            common = {name: tensor for name, tensor in common.items() if not name.startswith("text_encoder.")}
+        if not common:
+            msg = f"{path} cannot be started from: its network has no tensor in common with this one"
+            raise ValueError(msg)
+        for network in (self.network, self.average.network):
+            network.load_state_dict(common, strict=False)
+        logger.info("started from %s: %d of %d tensors", path, len(common), len(ours))
+
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint, from the first process."""
+        if not self.workers.is_first:
+            return
         state = {
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
@@ -102,7 +122,7 @@ class Run:
         }
         save_checkpoint(self.folder / "checkpoint.pt", state)
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
+    def train_step(self, batch: Batch | VolumeBatch) -> dict[str, float]:
         """One optimizer step; returns the parts of the loss.
 
         Raises:
@@ -111,27 +131,23 @@ class Run:
         config = self.config
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
         torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
-        params = sample_warps(len(batch.phrases), config.augmentation, generator)
-        image, mask = (_resize(array, film_size(self.step, config)) for array in (batch.image, batch.mask))
-        image, target, pseudo_target, warp = apply_warps(image, mask, params)
-        image = photometric(image, config.augmentation, generator)
-        words = [swap_sides(text) if flip else text for text, flip in zip(batch.phrases, params.mirrored, strict=True)]
-        tokens = self.tokenizer(words)
+        image, target, pseudo_target, warp, words, painted = augmented(batch, config, self.step, generator)
+        share, device = self.share, self.device
+        truth = Truth(
+            target[share].to(device), pseudo_target[share].to(device), tuple(words[share]),
+            batch.pointed[share].to(device), painted[share].to(device),
+        )  # fmt: skip
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
         self.network.train()
-        with torch.autocast(self.device.type, torch.bfloat16):
-            output = self.network(
-                image.to(self.device),
-                tokens.to(self.device),
-                absent=batch.absent.to(self.device),
-                warp=warp.to(self.device),
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision):
+            output = self._model(
+                image[share].to(device),
+                self.tokenizer(words[share]).to(device),
+                absent=batch.absent[share].to(device),
+                warp=warp[share].to(device),
             )
-        # Mirrored films put the heart on the wrong side: the pseudo-image learns where things are from true ones only.
-        loss, parts = total_loss(
-            output.logits, target.to(self.device), output.pseudo_logits, pseudo_target.to(self.device),
-            pointed=(batch.pointed & ~params.mirrored).to(self.device), config=config.loss,
-        )  # fmt: skip
+        loss, parts = total_loss(output, truth, config.loss, self.workers)
         if not parts_are_finite(parts):
             msg = f"the loss is not finite at step {self.step}: {parts}; the last checkpoint is kept"
             raise FloatingPointError(msg)
@@ -155,39 +171,27 @@ def learning_rate(step: int, config: TrainConfig) -> float:
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
-def film_size(step: int, config: TrainConfig) -> int:
-    """Pixels of a film's side: small ones first, so that most of the films are seen at a third of the cost."""
-    return config.coarse_size if step < config.coarse_steps else config.preprocessing.size
-
-
-def draw_batch(sources: Sequence[tuple[float, SampleSource]], config: TrainConfig, step: int) -> Batch:
+def draw_batch(
+    sources: Sequence[tuple[float, SampleSource | VolumeSource]], config: TrainConfig, step: int
+) -> Batch | VolumeBatch:
     """Batch `step`: a function of the seed and the step alone."""
     rng = random.Random(config.seed * 1_000_003 + step)
     weights = [weight for weight, _ in sources]
+    if config.network.spatial_dims == 3:  # of one set, because crops of another have another size
+        source = rng.choices([source for _, source in sources], weights)[0]
+        return collate_volumes([source.draw(rng) for _ in range(config.batch_size)])
     chosen = rng.choices([source for _, source in sources], weights, k=config.batch_size)
-    return collate([source.draw(rng) for source in chosen])
-
-
-def build_sources(config: TrainConfig) -> list[tuple[float, SampleSource]]:
-    """The data sets with the share of samples drawn from each."""
-    data = config.data
-    rows = read_index(data.chest_infection)
-    check_splits(rows)
-    check_splits(read_index(data.chest_structures))
-    elsewhere = [row.columns for row in rows if row.columns["split"] != "train"]
-    held_out = frozenset({cell for row in elsewhere for cell in (row["image"], row["patient"])} - {""})
-    infection = ChestInfection(data.chest_infection, "train", config.preprocessing)
-    structures = ChestStructures(data.chest_structures, ("train", "train_multi"), config.preprocessing, held_out)
-    phantoms = PhantomFilms(data.phantoms, config.preprocessing, seed=_PHANTOM_SEED)
-    rest = 1 - data.infection_share - data.structures_share
-    return [(data.infection_share, infection), (data.structures_share, structures), (rest, phantoms)]
+    return collate([source.draw(rng) for source in chosen], config.network.image_channels)
 
 
 def train(config: TrainConfig, folder: Path) -> None:
-    """Run until `config.steps`, with checkpoints; resumes by itself."""
+    """Run until `config.steps`, with checkpoints; resumes by itself. Of several processes the first one writes."""
     run = Run(config, folder)
     run.resume()
-    save_config(config, folder / "config.json")  # not before: what describes the checkpoint stays until this run may
+    if run.step == 0 and config.start_from:
+        run.start_from(Path(config.start_from))
+    if run.workers.is_first:  # not before: what describes the checkpoint stays until this run may
+        save_config(config, folder / "config.json")
     sources = build_sources(config)
     logger.info("training %s on %s from step %d of %d", config.name, run.device, run.step, config.steps)
     saved = logged = time.monotonic()
@@ -201,7 +205,8 @@ def train(config: TrainConfig, folder: Path) -> None:
             if run.step % _LOG_EVERY == 0:
                 run.seconds += now - logged
                 means = {name: value / (run.step - since) for name, value in sums.items()}
-                _log(log, run, means, (run.step - since) * config.batch_size / (now - logged))
+                if run.workers.is_first:
+                    _log(log, run, means, (run.step - since) * config.batch_size / (now - logged))
                 sums, logged, since = {}, now, run.step
             if now - saved > 60 * config.checkpoint_minutes:
                 run.save()
@@ -216,15 +221,9 @@ def _log(log: Any, run: Run, means: dict[str, float], speed: float) -> None:
     logger.info("%s", entry)
 
 
-def _resize(array: Tensor, size: int) -> Tensor:
-    return array if array.shape[-1] == size else functional.interpolate(array, size=(size, size), mode="area")
-
-
 def _tokenizer(config: TrainConfig, path: Path) -> PhraseTokenizer:
     if not path.is_file():
-        rows = [*read_index(config.data.chest_infection), *read_index(config.data.chest_structures)]
-        captions = [row.columns["text"] for row in rows if row.columns["split"].startswith("train")]
-        tokenizer: Tokenizer = train_tokenizer([*captions, *grammar.corpus(20_000)], config.vocabulary_size)
+        tokenizer: Tokenizer = train_tokenizer(training_texts(config.data), config.vocabulary_size)
         tokenizer.save(str(path))
     return PhraseTokenizer.from_file(path, config.network.text.max_tokens)
 
@@ -248,6 +247,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TextGuidedSegError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    finally:
+        leave_workers()
     return 0
 
 

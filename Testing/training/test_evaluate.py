@@ -17,8 +17,9 @@ from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phrase import swap_sides
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
+from training.conditions import CONDITIONS, shuffled
 from training.datasets.index import Row, read_index, select
-from training.evaluate import CONDITIONS, parse_options, phrases_for, shuffled
+from training.evaluate import parse_options, phrases_for
 from training.metrics import hd95
 
 FIGURES = {"n", "dice_per_image", "iou_per_image", "dice_micro", "iou_micro", "hd95", "pseudo"}

@@ -7,7 +7,20 @@ import math
 import pytest
 import torch
 
-from training.losses import LossConfig, cross_entropy_loss, parts_are_finite, soft_dice_loss, total_loss
+from TextGuidedSegLib.guidance import OrganFrame
+from TextGuidedSegLib.network import NetworkOutput
+from TextGuidedSegLib.spatial_alignment import SpatialOutput
+from TextGuidedSegLib.symmetric_alignment import Plan
+from training.losses import (
+    LossConfig,
+    Truth,
+    cross_entropy_loss,
+    outside_loss,
+    parts_are_finite,
+    plan_loss,
+    soft_dice_loss,
+    total_loss,
+)
 
 SURE = 20.0
 
@@ -21,6 +34,16 @@ def square(count: int = 1, size: int = 16) -> torch.Tensor:
     target = torch.zeros(count, 1, size, size)
     target[:, :, 4:9, 6:12] = 1
     return target
+
+
+def truth(target: torch.Tensor, pseudo_target: torch.Tensor | None = None, **chosen: torch.Tensor) -> Truth:
+    """Of a batch in which all words point at their target, unless said otherwise."""
+    every = torch.ones(len(target), dtype=torch.bool)
+    pointed = chosen.get("pointed", every)
+    return Truth(
+        target, target if pseudo_target is None else pseudo_target, ("words",) * len(target), pointed,
+        chosen.get("painted", pointed),
+    )  # fmt: skip
 
 
 def test_a_two_by_two_picture_worked_out_by_hand() -> None:
@@ -79,7 +102,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
     logits, pseudo = torch.randn(2, 1, 16, 16), torch.randn(2, 3, 16, 16)
     target, pseudo_target = square(2), square(2).flip(2)
     config = LossConfig(dice=0.7, cross_entropy=1.3, pseudo=0.4)
-    loss, parts = total_loss(logits, target, pseudo, pseudo_target, pointed=torch.tensor([True, True]), config=config)
+    loss, parts = total_loss(NetworkOutput(logits, pseudo), truth(target, pseudo_target), config)
     occupancy = pseudo[:, :1]
     expected = {
         "dice": soft_dice_loss(logits, target).mean(),
@@ -95,7 +118,7 @@ def test_the_total_is_the_weighted_sum_of_its_parts() -> None:
 def test_words_that_point_at_nothing_teach_the_pseudo_image_nothing() -> None:
     logits, pseudo = torch.zeros(3, 1, 16, 16), torch.zeros(3, 2, 16, 16, requires_grad=True)
     pointed = torch.tensor([True, False, True])
-    loss, _ = total_loss(logits, square(3), pseudo, square(3), pointed=pointed, config=LossConfig())
+    loss, _ = total_loss(NetworkOutput(logits, pseudo), truth(square(3), painted=pointed), LossConfig())
     loss.backward()
     gradient = pseudo.grad.abs().sum(dim=(2, 3))
     assert (gradient[pointed, 0] > 0).all()
@@ -105,9 +128,8 @@ def test_words_that_point_at_nothing_teach_the_pseudo_image_nothing() -> None:
 
 def test_a_batch_in_which_no_words_point_has_no_pseudo_image_loss() -> None:
     logits, pseudo = torch.zeros(2, 1, 16, 16), torch.zeros(2, 2, 16, 16)
-    _, parts = total_loss(
-        logits, square(2), pseudo, square(2), pointed=torch.tensor([False, False]), config=LossConfig()
-    )
+    nowhere = truth(square(2), pointed=torch.tensor([False, False]))
+    _, parts = total_loss(NetworkOutput(logits, pseudo), nowhere, LossConfig())
     assert parts["pseudo"] == 0
     assert parts_are_finite(parts)
 
@@ -116,3 +138,92 @@ def test_a_batch_in_which_no_words_point_has_no_pseudo_image_loss() -> None:
 def test_a_part_that_is_not_a_number_is_noticed(value: float) -> None:
     assert parts_are_finite({"dice": 0.3, "loss": 1.0})
     assert not parts_are_finite({"dice": value, "loss": 1.0})
+
+
+def plan_of(mass: list[list[float]], *, units: list[bool]) -> Plan:
+    """A plan of four regions, two by two; `units` says which columns after the dustbin take part."""
+    return Plan(torch.tensor([mass]), (2, 2), torch.tensor([[True, *units]]))
+
+
+class TestPlan:
+    TARGET = torch.tensor([[[[1.0, 0.0], [0.5, 0.0]]]])
+
+    def test_worked_out_by_hand(self) -> None:
+        plan = plan_of([[0.05, 0.2], [0.15, 0.1], [0.15, 0.1], [0.25, 0.0]], units=[True])
+        # Sent to the target: all of 0.2 and half of 0.1, of 0.4 in all.
+        assert plan_loss(plan, self.TARGET).item() == pytest.approx(-math.log(0.2501 / 0.4001), abs=1e-6)
+
+    def test_the_mean_over_units_leaves_out_padding(self) -> None:
+        mass = [[0.1, 0.1, 0.0], [0.2, 0.0, 0.1], [0.25, 0.0, 0.0], [0.25, 0.0, 0.0]]
+        both = plan_loss(plan_of(mass, units=[True, True]), self.TARGET).item()
+        assert both == pytest.approx(-math.log(1e-4 / (0.1 + 1e-4)) / 2, abs=1e-4)
+        assert plan_loss(plan_of(mass, units=[True, False]), self.TARGET).item() == pytest.approx(0, abs=1e-6)
+
+    def test_a_plan_that_misses_the_target_has_a_finite_loss_and_gradient(self) -> None:
+        mass = torch.tensor([[[0.25, 0.0], [0.0, 0.25], [0.25, 0.0], [0.0, 0.25]]], requires_grad=True)
+        loss = plan_loss(Plan(mass, (2, 2), torch.tensor([[True, True]])), self.TARGET)
+        loss.sum().backward()
+        assert loss.item() > 5
+        assert mass.grad.isfinite().all()
+        assert mass.grad[0, 0, 1] < 0, "more mass into the target lowers the loss"
+        assert (mass.grad[..., 0] == 0).all(), "nothing is asked of the dustbin"
+
+
+class TestOutside:
+    def test_worked_out_by_hand(self) -> None:
+        logits = torch.tensor([[[[math.log(3), 0.0], [0.0, -math.log(3)]]]])  # 3/4, 1/2, 1/2, 1/4
+        region = torch.tensor([[[[1.0, 0.0], [0.5, 1.0]]]])
+        assert outside_loss(logits, region).tolist() == pytest.approx([(0.5 + 0.25) / 4])
+
+    def test_a_phrase_without_a_direction_costs_nothing(self) -> None:
+        assert outside_loss(torch.randn(1, 1, 8, 8), torch.ones(1, 1, 4, 4)).item() == 0
+
+
+def whole_output(shape: tuple[int, int] = (16, 16), padded: tuple[int, int] = (16, 16)) -> NetworkOutput:
+    """One of a network with symmetric alignment and enhanced maps; random, with gradients."""
+    torch.manual_seed(1)
+    mass = torch.rand(2, 16, 3)
+    plan = Plan((mass / mass.sum(dim=(1, 2), keepdim=True)).requires_grad_(), (4, 4), torch.ones(2, 3).bool())
+    regions = {1: torch.rand(2, 1, 8, 8, requires_grad=True)}
+    spatial = SpatialOutput((plan,), regions, OrganFrame(torch.zeros(2, 2), torch.ones(2, 2)))
+    logits, map_logits = torch.randn(2, 1, *shape, requires_grad=True), torch.randn(2, 1, 8, 8, requires_grad=True)
+    return NetworkOutput(logits, None, spatial, (), (map_logits,), padded)
+
+
+class TestParts:
+    def test_each_weighs_what_the_configuration_says(self) -> None:
+        output, target = whole_output(), square(2)
+        config = LossConfig(dice=0.7, cross_entropy=1.3, plan=0.2, outside=0.3, similarity=0.4)
+        loss, parts = total_loss(output, truth(target), config)
+        assert set(parts) == {"dice", "cross_entropy", "plan", "outside", "similarity", "loss"}
+        assert loss.item() == pytest.approx(sum(getattr(config, name) * parts[name] for name in set(parts) - {"loss"}))
+
+    def test_words_that_point_elsewhere_are_not_asked_to_send_there(self) -> None:
+        output = whole_output()
+        loss, _ = total_loss(output, truth(square(2), pointed=torch.tensor([True, False])), LossConfig())
+        loss.backward()
+        for tensor in (output.spatial.plans[0].mass, output.spatial.regions[1]):
+            assert (tensor.grad[0] != 0).any()
+            assert (tensor.grad[1] == 0).all()
+        assert (output.map_logits[0].grad != 0).all(), "where nothing is, nothing should match"
+
+    def test_an_empty_target_asks_no_plan(self) -> None:
+        output, target = whole_output(), square(2)
+        target[1] = 0
+        loss, parts = total_loss(output, truth(target), LossConfig())
+        loss.backward()
+        assert (output.spatial.plans[0].mass.grad[1] == 0).all()
+        assert parts["plan"] > 0
+
+    def test_grids_cover_the_padded_image(self) -> None:
+        """A film that the network had to pad is compared where it lies, not stretched over the padding."""
+        small = whole_output((12, 10), (16, 16))
+        logits = torch.nn.functional.pad(small.logits, (0, 6, 0, 4), value=-1e4)
+        large = small._replace(logits=logits)
+        target, wide = torch.zeros(2, 1, 12, 10), torch.zeros(2, 1, 16, 16)
+        target[:, :, 5:9, 3:8] = wide[:, :, 5:9, 3:8] = 1
+        one, other = (
+            total_loss(output, truth(mask), LossConfig())[1] for output, mask in ((small, target), (large, wide))
+        )
+        for part in ("plan", "outside", "similarity"):
+            assert one[part] == pytest.approx(other[part], abs=1e-6), part

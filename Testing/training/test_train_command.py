@@ -116,7 +116,7 @@ class TestCommand:
             (("--stepz", "3"), 2, "did you mean 'steps'"),
             (("--data.chest_infection", "nowhere.csv"), 2, "index file nowhere.csv does not exist"),
             (("--device", "tpu"), 2, "device must be auto, cpu or cuda, got 'tpu'"),
-            (("--network.backbone.name", "vnet"), 2, "backbone must be one of dynunet, got 'vnet'"),
+            (("--network.backbone.name", "vnet"), 2, "unet, unetplusplus, got 'vnet'"),
         ],
     )
     def test_a_mistake_is_told_in_one_line(

@@ -1,0 +1,172 @@
+"""The reader of labelled volumes: crops that know their place, phrases with their labels, lost spacings."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from Testing.training.volume_sets import HEADS, PATCH, PREPROCESSING, STACKS, write_set
+from TextGuidedSegLib.io import read_image
+from TextGuidedSegLib.preprocessing import PreprocessingConfig
+from TextGuidedSegLib.volume_preprocessing import prepare_volume
+from training import grammar_volume
+from training.datasets.index import Row, read_index
+from training.datasets.mr_volumes import (
+    NOMINAL_SPACING_MM,
+    MrVolumes,
+    VolumeSet,
+    label_values,
+    load_truth,
+    load_volume,
+    open_volume,
+)
+from training.datasets.volume_sample import VolumeSample, collate_volumes
+
+SET = VolumeSet(HEADS, 1.0, PATCH)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("volumes"))
+
+
+@pytest.fixture(scope="module")
+def heads(index: Path) -> MrVolumes:
+    return MrVolumes(index, SET, "train", PREPROCESSING)
+
+
+def draws(source: MrVolumes, count: int = 60) -> list[VolumeSample]:
+    return [source.draw(random.Random(seed)) for seed in range(count)]
+
+
+class TestSamples:
+    def test_sizes_and_kinds(self, heads: MrVolumes) -> None:
+        assert len(heads.volumes) == 4
+        samples = draws(heads, 300)
+        for sample in samples:
+            assert sample.array.shape == sample.mask.shape == sample.frame_mask.shape == PATCH
+            assert sample.array.dtype == np.float16
+            assert set(np.unique(sample.mask)) <= {0, 1}
+            assert sample.oriented
+            if not sample.pointed and not sample.absent:
+                assert not sample.mask.any()
+                assert not sample.frame_mask.any()
+            assert bool(sample.phrase) != sample.absent
+        kinds = [(sample.absent, sample.pointed) for sample in samples]
+        assert {(True, False), (False, False), (False, True)} == set(kinds)
+        assert kinds.count((False, False)) == pytest.approx(45, abs=20)
+
+    def test_equal_seeds_give_equal_samples(self, heads: MrVolumes) -> None:
+        for one, two in zip(draws(heads), draws(heads), strict=True):
+            assert one.phrase == two.phrase
+            np.testing.assert_array_equal(one.array, two.array)
+            np.testing.assert_array_equal(one.window, two.window)
+
+    def test_words_name_the_labels(self, heads: MrVolumes) -> None:
+        seen = set()
+        for sample in draws(heads, 400):
+            if not sample.pointed:
+                continue
+            for key in ("anterior hippocampus", "posterior hippocampus", "hippocampus"):
+                if sample.phrase.rstrip(".") == key:
+                    seen.add(key)
+                    volume = next(one for one in heads.volumes if _holds(one.array, sample.array))
+                    whole = volume.mask(key)
+                    assert sample.frame_mask.mean(dtype=np.float64) == pytest.approx(whole.mean(), abs=2e-3)
+        assert len(seen) == 3
+
+    def test_a_crop_knows_its_place_in_the_whole(self, index: Path) -> None:
+        chosen = VolumeSet(HEADS, 1.0, (8, 32, 12))  # narrower, longer and shorter than the volumes
+        source = MrVolumes(index, chosen, "train", PREPROCESSING)
+        for sample in draws(source):
+            size = np.array(source.volumes[0].labels.shape)
+            borders = np.round((sample.window + 1) / 2 * size[:, None]).astype(int)
+            np.testing.assert_array_equal(borders[:, 1] - borders[:, 0], chosen.patch)
+            volume = next(one for one in source.volumes if _holds(one.array, sample.array))
+            padded = np.pad(volume.array, [(40, 40)] * 3)
+            cut = padded[tuple(slice(low + 40, high + 40) for low, high in borders)]
+            np.testing.assert_array_equal(cut, sample.array)
+
+    def test_they_stack(self, heads: MrVolumes) -> None:
+        batch = collate_volumes(draws(heads, 3))
+        assert batch.image.shape == batch.mask.shape == batch.frame_mask.shape == (3, 1, *PATCH)
+        assert batch.window.shape == (3, 3, 2)
+        assert batch.spacing_mm.shape == (3, 3)
+        assert len(batch.phrases) == len(batch.absent) == 3
+
+
+def _holds(whole: np.ndarray, crop: np.ndarray) -> bool:
+    """Whether a crop was cut from a volume: its values are noise, so one row tells."""
+    values = crop[crop != 0]
+    return bool(np.isin(values[:50], whole).all())
+
+
+class TestVolumes:
+    def test_thick_slices_stay_thick(self, index: Path) -> None:
+        stacks = MrVolumes(index, VolumeSet(STACKS, 1.0, (16, 24, 8), oriented=False), "train", PREPROCESSING)
+        assert [volume.labels.shape for volume in stacks.volumes] == [(16, 24, 5)] * 2
+        np.testing.assert_allclose(stacks.volumes[0].spacing_mm, (2.5, 2.5, 8.0))
+        assert not stacks.draw(random.Random(0)).oriented
+
+    def test_values_are_those_of_inference(self, index: Path, heads: MrVolumes) -> None:
+        row = read_index(index)[0]
+        expected = prepare_volume(read_image(row.image), PREPROCESSING).whole()
+        np.testing.assert_array_equal(heads.volumes[0].array, expected.astype(np.float16))
+
+    def test_labels_are_resampled_with_the_image(self, index: Path) -> None:
+        coarse = PreprocessingConfig(spacing_mm=(5.0, 5.0, 5.0))
+        rows = read_index(index)[:3]
+        volume = load_volume(rows, coarse)
+        fine = load_volume(rows, PREPROCESSING)
+        assert volume.labels.shape == volume.array.shape == (8, 12, 8)
+        assert set(np.unique(volume.labels)) == {0, 1, 2}
+        assert volume.mask(None).mean() == pytest.approx(fine.mask(None).mean(), rel=0.4)
+
+    def test_lost_spacing_is_replaced_by_the_nominal_one(self, index: Path) -> None:
+        first = read_index(index)[0]
+        source, nominal = next(iter(NOMINAL_SPACING_MM.items()))
+        lost = Row(first.image, first.mask, first.columns | {"source": source, "spacing": "unknown (dropped)"})
+        image = open_volume(lost)
+        np.testing.assert_allclose(image.geometry.spacing_mm, nominal)
+        assert not image.spacing_known
+        known = Row(first.image, first.mask, first.columns | {"source": source})
+        np.testing.assert_allclose(open_volume(known).geometry.spacing_mm, 2.5, rtol=1e-5)
+
+    def test_truth_joins_labels(self, index: Path) -> None:
+        rows = {row.columns["text"]: row for row in read_index(index)[:3]}
+        image = open_volume(rows["Hippocampus."])
+        names = ("Anterior hippocampus.", "Posterior hippocampus.", "Hippocampus.")
+        front, back, both = (load_truth(rows[text], image) for text in names)
+        assert front.any()
+        assert back.any()
+        assert not (front & back).any()
+        np.testing.assert_array_equal(front | back, both)
+
+
+class TestRefusals:
+    def test_a_set_that_is_not_there(self, index: Path) -> None:
+        with pytest.raises(ValueError, match="no row with split='test' and source='synthetic heads'"):
+            MrVolumes(index, SET, "test", PREPROCESSING)
+
+    @pytest.mark.parametrize("patch", [(16, 16), (16, 0, 16)])
+    def test_an_impossible_patch(self, patch: tuple[int, ...], index: Path) -> None:
+        with pytest.raises(ValueError, match="must be three sizes"):
+            MrVolumes(index, VolumeSet(HEADS, 1.0, patch), "train", PREPROCESSING)
+
+    def test_labels_that_are_no_numbers(self, index: Path) -> None:
+        first = read_index(index)[0]
+        with pytest.raises(ValueError, match="whole numbers with commas between, got 'a,2'"):
+            label_values(Row(first.image, first.mask, first.columns | {"label": "a,2"}))
+
+    def test_a_label_map_of_another_size(self, index: Path) -> None:
+        rows = read_index(index)
+        mixed = Row(rows[0].image, next(row.mask for row in rows if "stacks" in row.mask.name), rows[0].columns)
+        with pytest.raises(ValueError, match="expected the same"):
+            load_truth(mixed, open_volume(mixed))
+
+
+def test_every_caption_of_the_set_has_wordings(heads: MrVolumes) -> None:
+    assert set(heads.volumes[0].targets) <= set(grammar_volume.STRUCTURES)

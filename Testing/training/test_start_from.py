@@ -1,0 +1,127 @@
+"""A run that goes on from the weights of another one, with more parts or with other words."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from Testing.training.tiny import Sources, assert_equal, steps
+from TextGuidedSegLib.config import ContrastiveAlignmentConfig, NetworkConfig, SymmetricAlignmentConfig
+from training.checkpoint import load_checkpoint
+from training.config import TrainConfig
+from training.tokenizer import train_tokenizer
+from training.train import Run, main, train
+
+PHRASES = ("left lower lung opacity", "right lung")
+
+
+def combined(network: NetworkConfig) -> NetworkConfig:
+    return dataclasses.replace(
+        network,
+        alignment=SymmetricAlignmentConfig(levels=(1, 2), width=16),
+        contrast=ContrastiveAlignmentConfig(levels=(0, 1, 2), enhanced_levels=(0, 1), width=16),
+    )
+
+
+@pytest.fixture
+def first(config: TrainConfig, run_folder: Path, sources: Sources) -> Run:
+    """A run of a few steps with its checkpoint."""
+    run = Run(config, run_folder)
+    steps(run, sources, 3)
+    run.save()
+    return run
+
+
+@pytest.fixture
+def next_folder(tmp_path: Path, tokenizer_file: Path) -> Path:
+    folder = tmp_path / "runs" / "next"
+    folder.mkdir(parents=True)
+    shutil.copy(tokenizer_file, folder)
+    return folder
+
+
+def answer(run: Run) -> torch.Tensor:
+    image = torch.linspace(-1, 1, 2 * 64 * 64).reshape(2, 1, 64, 64)
+    with torch.no_grad():
+        logits: torch.Tensor = run.average.network(image, run.tokenizer(PHRASES)).logits
+    return logits
+
+
+class TestWeights:
+    def test_the_same_network_goes_on_where_the_averaged_weights_are(self, first: Run, next_folder: Path) -> None:
+        run = Run(dataclasses.replace(first.config, seed=5), next_folder)
+        run.start_from(first.folder / "checkpoint.pt")
+        assert run.step == 0
+        assert_equal(dict(run.network.state_dict()), dict(first.average.network.state_dict()))
+        assert_equal(dict(run.average.network.state_dict()), dict(first.average.network.state_dict()))
+
+    def test_more_parts_change_nothing_at_the_start(self, first: Run, next_folder: Path) -> None:
+        config = dataclasses.replace(first.config, network=combined(first.config.network), seed=5)
+        run = Run(config, next_folder)
+        assert (answer(run) - answer(first)).abs().max() > 1e-2
+        run.start_from(first.folder / "checkpoint.pt")
+        torch.testing.assert_close(answer(run), answer(first), atol=1e-4, rtol=1e-4)
+
+    def test_layers_of_another_size_start_at_random(self, first: Run, next_folder: Path) -> None:
+        network = dataclasses.replace(first.config.network, pseudo_image=None)
+        run = Run(dataclasses.replace(first.config, network=network, seed=5), next_folder)
+        before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+        run.start_from(first.folder / "checkpoint.pt")
+        theirs, ours = first.average.network.state_dict(), run.network.state_dict()
+        taken = {name for name in ours if name in theirs and theirs[name].shape == ours[name].shape}
+        assert taken
+        assert taken != set(ours)
+        for name, tensor in ours.items():
+            assert torch.equal(tensor, theirs[name] if name in taken else before[name]), name
+
+    def test_a_text_encoder_of_another_vocabulary_is_not_taken_over(
+        self, first: Run, next_folder: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other.json"
+        train_tokenizer([*PHRASES, "quite other words"], first.tokenizer.vocabulary_size).save(str(other))
+        run = Run(dataclasses.replace(first.config, seed=5), next_folder)
+        shutil.copy(other, next_folder / "tokenizer.json")
+        before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+        run.start_from(first.folder / "checkpoint.pt")
+        theirs = first.average.network.state_dict()
+        for name, tensor in run.network.state_dict().items():
+            expected = before if name.startswith("text_encoder.") else theirs
+            assert torch.equal(tensor, expected[name]), name
+
+    def test_nothing_in_common_is_refused(self, first: Run, next_folder: Path) -> None:
+        state = load_checkpoint(first.folder / "checkpoint.pt")
+        torch.save({**state, "average": {"other": torch.zeros(3)}}, first.folder / "checkpoint.pt")
+        run = Run(first.config, next_folder)
+        before = answer(run)
+        with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be started from: .* no tensor in common"):
+            run.start_from(first.folder / "checkpoint.pt")
+        assert torch.equal(answer(run), before)
+
+
+class TestCommand:
+    def test_only_the_first_step_starts_from_it(self, first: Run, next_folder: Path) -> None:
+        config = dataclasses.replace(
+            first.config, name="next", steps=2, seed=5, start_from=str(first.folder / "checkpoint.pt")
+        )
+        half = Path(shutil.copytree(next_folder, next_folder.parent / "half"))
+        train(config, next_folder)
+        interrupted = Run(config, half)
+        interrupted.start_from(Path(config.start_from))
+        interrupted.save()
+        train(config, half)
+        whole, resumed = (load_checkpoint(folder / "checkpoint.pt")["network"] for folder in (next_folder, half))
+        assert_equal(whole, resumed)
+
+    def test_a_missing_checkpoint_is_bad_input(
+        self, config: TrainConfig, run_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["--runs", str(run_folder.parent), "--name", run_folder.name, "--device", "cpu"]
+        for name, index in (("infection", config.data.chest_infection), ("structures", config.data.chest_structures)):
+            arguments += [f"--data.chest_{name}", index]
+        assert main([*arguments, "--start_from", "nowhere.pt"]) == 2
+        assert "nowhere.pt" in capsys.readouterr().err
+        assert not (run_folder / "config.json").exists()

@@ -1,0 +1,1 @@
+"""Comparison of methods on equal terms: `grid` says what, `cells` trains and measures, `page` writes the results."""

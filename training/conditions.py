@@ -1,0 +1,113 @@
+"""What an evaluation says to a network instead of a film's own caption: nothing, another film's, less, the opposite."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+
+from TextGuidedSegLib.language.items import Item, read_items
+from TextGuidedSegLib.language.vocabulary import default_vocabulary
+from TextGuidedSegLib.language.words import join_words
+from TextGuidedSegLib.phrase import Phrase, parse, swap_sides
+
+CONDITIONS = ("original", "none", "shuffled", "swapped", "count_removed")
+
+
+def under_condition(phrases: Sequence[str], condition: str, seed: int) -> list[str | None]:
+    """The phrase that each case is given.
+
+    Args:
+        phrases: The cases' own phrases.
+        condition: One of `CONDITIONS`.
+        seed: Seed of `shuffled`.
+
+    Raises:
+        ValueError: The condition is unknown, or is `shuffled` and all phrases are the same.
+    """
+    if condition not in CONDITIONS:
+        msg = f"the condition must be one of {', '.join(CONDITIONS)}, got {condition!r}"
+        raise ValueError(msg)
+    if condition == "none":
+        return [None] * len(phrases)
+    if condition == "swapped":
+        return [swap_sides(phrase) for phrase in phrases]
+    if condition == "shuffled":
+        return list(shuffled(phrases, seed))
+    if condition == "count_removed":
+        return [without_count(phrase) for phrase in phrases]
+    return list(phrases)
+
+
+def shuffled(phrases: Sequence[str], seed: int) -> list[str]:
+    """The same phrases in another order, see `derangement`."""
+    return [phrases[row] for row in derangement(phrases, seed)]
+
+
+def derangement(phrases: Sequence[str], seed: int) -> list[int]:
+    """Whose phrase each row gets: all rows in another order, in which nobody keeps their own phrase.
+
+    Captions are few fixed sentences: a row may get another row's phrase that reads like its own only where one sentence
+    is the phrase of more than half of the rows.
+
+    Raises:
+        ValueError: All phrases are the same.
+    """
+    if len(set(phrases)) < 2:
+        msg = f"the condition shuffled needs rows with different phrases, all {len(phrases)} have {phrases[0]!r}"
+        raise ValueError(msg)
+    order = list(range(len(phrases)))
+    random.Random(seed).shuffle(order)
+    given = list(order)
+    for here, there in zip(order, order[1:] + order[:1], strict=True):  # one step along a shuffled circle
+        given[here] = there
+    for here in order:
+        own = phrases[here]
+        if phrases[given[here]] == own:
+            other = next((row for row in order if own not in (phrases[given[row]], phrases[row])), here)
+            given[here], given[other] = given[other], given[here]
+    return given
+
+
+def without_count(phrase: str) -> str:
+    """The phrase without the number of findings, in its normalized form.
+
+    Count words of the captions were read off the truth, so a score with them is partly a score of being told the
+    answer. The clause that counts (*two infected areas*) goes as a whole where the rest says the same without it, else
+    its number alone.
+
+    Raises:
+        PhraseError: The phrase is empty or too long.
+    """
+    found = parse(phrase)
+    while found.count is not None:
+        found = _shorter(found)
+    reading = read_items(found.normalized, default_vocabulary())
+    # "Two small, medium round polyps": the pause hides from the parser what the first word counts.
+    if found.finding is not None and reading.items[0].kind == "number" and not reading.items[0].text.isdigit():
+        return _text(reading.items[1:], reading.tail)
+    return found.normalized
+
+
+def _shorter(phrase: Phrase) -> Phrase:
+    """The phrase without the clause that counts, or without its number."""
+    reading = read_items(phrase.normalized, default_vocabulary())
+    numbers = [at for at, item in enumerate(reading.items) if item.kind == "number"]
+    clauses = [clause for clause in _clauses(reading.items) if any(clause[0] <= at < clause[1] for at in numbers)]
+    for start, end in [*clauses, *((at, at + 1) for at in numbers)]:
+        kept = reading.items[:start] + reading.items[end:]
+        rest = parse(_text(kept, reading.tail)) if kept else None
+        if rest and rest.count != phrase.count and (rest.finding, rest.places) == (phrase.finding, phrase.places):
+            return rest
+    return parse(_text([item for item in reading.items if item.kind != "number"], reading.tail))
+
+
+def _clauses(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of items without a pause."""
+    starts = [at for at, item in enumerate(items) if at == 0 or item.first.follows_pause or item.first.starts_sentence]
+    return zip(starts, [*starts[1:], len(items)], strict=True)
+
+
+def _text(items: Sequence[Item], tail: str) -> str:
+    words = [word for item in items for word in item.words]
+    return re.sub(r"^[\s,;.]+", "", join_words(words, tail))
