@@ -25,17 +25,22 @@ if importlib.util.find_spec("TextGuidedSegLib") is None:
     # In the source tree the library is this folder's sibling; installed, it lies beside this file.
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+from TextGuidedSegPanel.effectRegistration import registerEffect
+from TextGuidedSegPanel.machineSettings import chosenDevice
 from TextGuidedSegPanel.panel import Panel
 from TextGuidedSegPanel.parameters import Parameters, parametersOf
 from TextGuidedSegPanel.phrases import phrasesIn
 from TextGuidedSegPanel.results import PhraseRecord
-from TextGuidedSegPanel.runner import Runner
+from TextGuidedSegPanel.runner import DEFAULT_MODEL, Runner
+from TextGuidedSegPanel.samples import registerSamples, samplesIn
 from TextGuidedSegPanel.segmentationRun import RunCallbacks, SegmentationRun
 from TextGuidedSegPanel.terminology import loadTerminology
+from TextGuidedSegPanel.terms import announce
 from TextGuidedSegPanel.warmClient import WarmClient, stopSharedClient
 
 from TextGuidedSegLib.errors import ImageError, TextGuidedSegError
 from TextGuidedSegLib.phrase import parse
+from TextGuidedSegLib.weights import find_model
 
 
 class TextGuidedSeg(ScriptedLoadableModule):
@@ -59,6 +64,8 @@ class TextGuidedSeg(ScriptedLoadableModule):
 
     def _onStartupCompleted(self) -> None:
         loadTerminology(Path(self.resourcePath("Terminology")))
+        registerSamples(samplesIn(Path(self.resourcePath("SampleData"))))
+        registerEffect()
 
 
 class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -67,6 +74,7 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called when the module is first opened."""
         super().setup()
+        registerEffect()  # for a module that was added after Slicer's start
         self.logic = TextGuidedSegLogic()
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/TextGuidedSeg.ui"))
         self.layout.addWidget(uiWidget)
@@ -84,7 +92,7 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module is unloaded: nothing may call back later."""
         self.logic.stop()
         self._setParameters(None)
-        self.panel.leave()
+        self.panel.close()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -165,10 +173,13 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
         threshold: float | None = None,
         wait: bool = True,
         *,
-        device: str = "auto",
+        region=None,
         callbacks: RunCallbacks | None = None,
     ) -> list[PhraseRecord]:
-        """Segment what each phrase names; every result becomes a new segment.
+        """Segment what each phrase names; every result becomes a new segment. The device is the chosen one.
+
+        The panel asks to accept the license of the weights; here its name is logged once, as by the command line, and
+        using the weights means accepting it.
 
         Args:
             volume: A scalar volume node: a frontal chest film.
@@ -178,7 +189,7 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
             threshold: Probability from which a voxel belongs to the segment, at least 0.01 and below 1; None for the
                 model's own.
             wait: Return when all is done; otherwise at once, and the list fills while Slicer goes on.
-            device: `auto`, `cpu` or `cuda`.
+            region: Markups ROI node that the segments are limited to; None for the whole image.
             callbacks: Whom to tell on the way.
 
         Returns:
@@ -186,7 +197,8 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
 
         Raises:
             PhraseError: A phrase is empty or too long.
-            ImageError: There is no volume, or no model reads it.
+            WeightsError: There is no such model.
+            ImageError: There is no volume, no model reads it, or no voxel of it lies in the region.
             TextGuidedSegError: The run failed, was cancelled, or another one is under way.
             ValueError: The threshold is out of range.
         """
@@ -196,8 +208,9 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
         if volume is None:
             msg = "there is no volume to segment; load an image and pass its node"
             raise ImageError(msg)
-        run = SegmentationRun(volume, lines, segmentation, callbacks or RunCallbacks())
-        self.start(run, model=model, threshold=threshold, device=device)
+        announce(find_model(model or DEFAULT_MODEL))
+        run = SegmentationRun(volume, lines, segmentation, callbacks or RunCallbacks(), roiNode=region)
+        self.start(run, model=model, threshold=threshold, device=chosenDevice())
         if wait:
             self.waitFor(run)
         return run.records

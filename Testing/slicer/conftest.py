@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,14 +26,47 @@ _NEED_SLICER = [
     "test_segment_records.py",
     "test_provenance.py",
     "test_overlay.py",
+    "test_legend.py",
+    "test_region.py",
+    "test_region_panel.py",
+    "test_overlay_panel.py",
+    "test_memory_panel.py",
+    "test_samples.py",
+    "test_interaction.py",
     "test_slice_view.py",
     "test_standins.py",
     "test_module.py",
     "test_logic.py",
     "test_panel.py",
     "test_terminology.py",
+    "test_requirements.py",
+    "test_installer.py",
+    "test_install_trouble.py",
+    "test_terms.py",
+    "test_setup_page.py",
+    "test_diagnostics.py",
+    "test_worklist_export.py",
+    "test_worklist_view.py",
+    "test_worklist_tables.py",
+    "test_worklist_masks.py",
+    "test_islands.py",
+    "test_corrections.py",
+    "test_handover.py",
+    "test_effect.py",
+    "test_run_in_slicer.py",
+    "test_worklist_scene.py",
 ]
 collect_ignore = [] if find_spec("slicer") else _NEED_SLICER
+if find_spec("trame_slicer") is None:  # inside Slicer, which draws its slice views itself
+    collect_ignore = [*collect_ignore, "test_slice_view.py"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a stand-in's insides by way of a fixture: nobody answers the file dialogs of a real Slicer."""
+    for item in items:
+        if "answer" in getattr(item, "fixturenames", ()):
+            item.add_marker("standins")
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +108,23 @@ def scene(mrml_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
         modules = {
             name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in mrml_application.logics.items()
         }
+        from Testing.slicer.colors import color_module
+
+        modules["colors"] = color_module(mrml_application.scene)
         monkeypatch.setattr(slicer, "mrmlScene", mrml_application.scene, raising=False)
         monkeypatch.setattr(slicer, "modules", SimpleNamespace(**modules), raising=False)
     mrml_application.scene.Clear(0)
     yield mrml_application.scene
     mrml_application.scene.Clear(0)
+
+
+def forget_settings() -> None:
+    """As on a computer where the module was never used."""
+    import qt
+
+    for key in qt.QSettings().allKeys():
+        if key.startswith("TextGuidedSeg/"):
+            qt.QSettings().remove(key)
 
 
 @pytest.fixture
@@ -87,6 +133,7 @@ def slicer_application(mrml_application, scene, monkeypatch: pytest.MonkeyPatch)
     import slicer
 
     if not hasattr(slicer, "slicer_core"):
+        forget_settings()
         yield
         return
     from Testing.slicer.standins import install, signals
@@ -98,12 +145,35 @@ def slicer_application(mrml_application, scene, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def module(slicer_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
-    """The module `TextGuidedSeg`, loaded as Slicer loads it."""
+    """The module `TextGuidedSeg`, loaded as Slicer loads it; inside Slicer the one that is loaded."""
+    import slicer
+
+    if not hasattr(slicer, "slicer_core"):
+        yield importlib.import_module("TextGuidedSeg")
+        return
     from Testing.slicer.panel_fixtures import MODULE_FOLDER
     from Testing.slicer.standins.install import loaded_module
 
     with loaded_module(monkeypatch, str(MODULE_FOLDER), "TextGuidedSeg") as loaded:
         yield loaded
+
+
+@pytest.fixture
+def segment_editor(module, client, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """Slicer's Segment Editor with the module's effect, and what the module's panel needs to hand segments over."""
+    import slicer
+    from TextGuidedSegPanel import runner
+
+    monkeypatch.setattr(runner, "sharedClient", lambda: client)
+    if not hasattr(slicer, "slicer_core"):
+        yield None
+        return
+    from Testing.slicer.standins import segment_editor
+
+    window = segment_editor.install(monkeypatch)
+    monkeypatch.setattr(slicer.util, "mainWindow", lambda: window)
+    module.instance._onStartupCompleted()
+    yield window
 
 
 @pytest.fixture
@@ -126,6 +196,33 @@ def client(module):
 def logic(module, client):
     """The module's logic on that client."""
     return module.TextGuidedSegLogic(client)
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A folder of films for the worklist, one of them cut off."""
+    from Testing.slicer.worklist_panel import write_films
+
+    return write_films(tmp_path / "films")
+
+
+@pytest.fixture
+def list_widget(module, client, scene, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """The module's widget in an empty scene, with the terms accepted and a phrase typed."""
+    monkeypatch.setattr(module.TextGuidedSegLogic, "client", property(lambda self: client))
+    made = module.TextGuidedSegWidget()
+    made.ui.acceptTermsButton.click()
+    made.ui.phraseEdit.text = "left lung"
+    yield made
+    made.cleanup()
+
+
+@pytest.fixture
+def answer(slicer_application, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Answers the file dialogs that follow."""
+    import qt
+
+    return lambda path: monkeypatch.setattr(qt.QFileDialog, "answer", str(path))
 
 
 @pytest.fixture

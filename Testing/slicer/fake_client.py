@@ -25,13 +25,18 @@ class FakeClient:
     Args:
         presence: What the model is said to be sure of.
         warnings: Sentences of every result.
+
+    Attributes:
+        marked: `marked(phrase, image)` is the probability, `(I, J, K)`; by default a spot in the half that is named.
     """
 
     def __init__(self, *, presence: float = 0.9, warnings: Sequence[str] = ()) -> None:
         self.onLog: Callable[[str], None] | None = None
         self.presence, self.warnings = presence, tuple(warnings)
+        self.marked: Callable[[Phrase, Image], np.ndarray] = _marked
         self.asked: list[dict[str, Any]] = []
         self.released = self.stopped = 0
+        self.state, self.loadedModel, self.recentLog = "stopped", None, ()
         self._steps: list[Callable[[], None]] = []
         self._callbacks: Any = None
 
@@ -107,7 +112,7 @@ class FakeClient:
         parsed = parse(phrase)
         answer = self._answer(parsed)
         threshold = threshold or 0.5
-        probability = tight_crop(_marked(parsed, image), 0.005)
+        probability = tight_crop(self.marked(parsed, image), 0.005)
         tags = {
             "Phrase": phrase, "NormalizedPhrase": parsed.normalized, "Answer": answer,
             "Presence": f"{self.presence:.4f}", "Threshold": f"{threshold:g}", "Model": "chest-xray",
@@ -118,7 +123,7 @@ class FakeClient:
             device="cpu", presence=self.presence, threshold=threshold, warnings=(*image.warnings, *self.warnings),
             seconds=0.1, tags={f"TextGuidedSeg.{key}": value for key, value in tags.items()},
             geometry=image.geometry, probability=probability,
-            pseudoImage=uncropped(_marked(parsed, image)),
+            pseudoImage=uncropped(self.marked(parsed, image)),
         )  # fmt: skip
 
     def _answer(self, phrase: Phrase) -> str:

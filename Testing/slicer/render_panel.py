@@ -1,4 +1,4 @@
-"""The panel in its states, drawn to PNGs without a screen: idle, running, result, warning, empty result, several.
+"""The panel in its states, drawn to PNGs without a screen: idle, running, result, warning, empty, set-up, worklist.
 
     python -m Testing.slicer.render_panel panel/
 
@@ -9,20 +9,23 @@ different. Needs the extra `slicer-test`.
 from __future__ import annotations
 
 import argparse
-import os
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pytest
+import SimpleITK
 import slicer
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-
+from Testing.slicer.colors import add_color_maps
 from Testing.slicer.fake_client import FakeClient
-from Testing.slicer.panel_fixtures import MODULE_FOLDER, add_film
-from Testing.slicer.standins import install
+from Testing.slicer.outside import loaded_outside
+from Testing.slicer.panel_fixtures import add_film, wait_until
+from Testing.slicer.render_effect import draw_effect
+from TextGuidedSegLib.phantom import chest_film
 
 WIDTH_PX, HEIGHT_PX = 430, 800
 
@@ -37,18 +40,9 @@ def render(folder: Path) -> list[Path]:
         The files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    scene, logic = slicer.vtkMRMLScene(), slicer.vtkSlicerApplicationLogic()
-    logic.SetMRMLScene(scene)
-    logic.GetColorLogic().SetMRMLScene(scene)
-    logic.GetColorLogic().AddDefaultColorNodes()
-    patch = pytest.MonkeyPatch()
-    patch.setattr(slicer, "mrmlScene", scene, raising=False)
-    patch.setattr(slicer, "modules", SimpleNamespace(), raising=False)
-    install.install(patch, logic)
-    with install.loaded_module(patch, str(MODULE_FOLDER), "TextGuidedSeg") as module:
-        files = [_draw(module, patch, folder / f"panel_{name}.png", play) for name, play in STATES.items()]
-    patch.undo()
-    return files
+    with loaded_outside() as (module, patch):
+        files = [draw_effect(patch, folder / "panel_effect.png")]
+        return files + [_draw(module, patch, folder / f"panel_{name}.png", play) for name, play in STATES.items()]
 
 
 def _draw(module: Any, patch: pytest.MonkeyPatch, path: Path, play: Callable[[Any, FakeClient], None]) -> Path:
@@ -56,7 +50,11 @@ def _draw(module: Any, patch: pytest.MonkeyPatch, path: Path, play: Callable[[An
 
     client = FakeClient()
     patch.setattr(module.TextGuidedSegLogic, "client", property(lambda self: client))
+    if play in (_setup, _installing):
+        _forget_packages(patch)
     slicer.mrmlScene.Clear(1)  # with the panel's state, which belongs to the scene
+    slicer.app.applicationLogic().GetColorLogic().AddDefaultColorNodes()
+    add_color_maps(slicer.mrmlScene)
     add_film(slicer.mrmlScene, name="chest film", size=(320, 288))
     widget = module.TextGuidedSegWidget()
     play(widget.ui, client)
@@ -101,6 +99,38 @@ def _empty(ui: Any, client: FakeClient) -> None:
     _result(ui, client)
 
 
+def _example(ui: Any, client: FakeClient) -> None:
+    """One click in an empty scene."""
+    ui.exampleButton.click()
+    client.run()
+
+
+def _probability(ui: Any, client: FakeClient) -> None:
+    _result(ui, client)
+    ui.overlayContentBox.currentIndex = 1
+    ui.overlayColorsBox.currentText = "Cividis"
+    ui.overlayLowestSlider.value = 0.35
+
+
+def _region(ui: Any, client: FakeClient) -> None:
+    """A run in a region, on a computer with hardly any memory left."""
+    import TextGuidedSegLib.memory as memory
+
+    ui.newRegionButton.click()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "available_host_bytes", lambda: 400_000_000)
+        _result(ui, client)
+
+
+def _corrected(ui: Any, client: FakeClient) -> None:
+    """The result, of which one island was kept."""
+    _result(ui, client)
+    node = ui.segmentationSelector.currentNode()
+    crosshair = slicer.mrmlScene.AddNode(slicer.vtkMRMLCrosshairNode())
+    crosshair.SetCrosshairRAS(node.GetSegmentCenterRAS(node.GetSegmentation().GetNthSegmentID(0)))
+    ui.keepIslandButton.click()
+
+
 def _error(ui: Any, client: FakeClient) -> None:
     ui.phraseEdit.text = "left lower lung opacity"
     ui.applyButton.click()
@@ -115,15 +145,97 @@ def _several(ui: Any, client: FakeClient) -> None:
     client.run()
 
 
-# In this order: the terms are accepted in the second.
+def _worklist(ui: Any, client: FakeClient) -> None:
+    """A list of films in the middle of the work."""
+    import qt
+
+    folder = _begin_list()
+    for section in (ui.resultButton, ui.overlayButton):
+        section.collapsed = True
+    ui.worklistButton.collapsed = False
+    ui.phraseEdit.text = "left lower lung opacity"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(qt.QFileDialog, "answer", str(folder))
+        ui.worklistFolderButton.click()
+    client.run()
+    ui.worklistLabelsButton.click()
+
+
+@functools.cache
+def _scratch() -> TemporaryDirectory:
+    """Gone when the program ends."""
+    return TemporaryDirectory()
+
+
+def _begin_list() -> Path:
+    """A folder of films, with a state in which some of them are done."""
+    from TextGuidedSegPanel.worklist import Case, CasePhrase, Worklist
+    from TextGuidedSegPanel.worklistFile import StateFile
+    from TextGuidedSegPanel.worklistSources import stateFileOf
+
+    folder, seconds = Path(_scratch().name) / "chest films", 0.0
+    folder.mkdir(exist_ok=True)
+    film = SimpleITK.GetImageFromArray(chest_film(size=(160, 144)).array.astype(np.uint8))
+    phrases = (CasePhrase("left lower lung opacity"), CasePhrase("right lung"))
+    cases = [Case(f"film_{number:03}.png", phrases) for number in range(1, 41)]
+    for case in cases:
+        SimpleITK.WriteImage(film, str(folder / case.image))
+    worklist = Worklist(cases, StateFile(stateFileOf(folder)), clock=lambda: seconds)
+    for index, state in enumerate(("accepted", "accepted", "rejected", "failed", "accepted")):
+        worklist.open(index)
+        seconds += 29 + 5 * index
+        if state == "failed":
+            worklist.note(state, "film_004.png: the file is cut off; export or copy it again")
+        else:
+            worklist.decide(state)
+    worklist.leave()
+    return folder
+
+
+def _forget_packages(patch: pytest.MonkeyPatch) -> None:
+    """As in a new Slicer, which has three of the packages; installing them takes as long as one looks at it."""
+    from TextGuidedSegPanel import requirements, setupPage, setupTexts
+    from TextGuidedSegPanel.installPlan import InstallPlan
+
+    patch.setattr(requirements, "_installedVersion", {"numpy": "2.4.6", "scipy": "1.17.1", "SimpleITK": "2.5.4"}.get)
+    patch.setattr(setupTexts, "installFolder", lambda: Path("/opt/Slicer/lib/Python/lib/python3.12/site-packages"))
+    words = "; ".join(f"print({line!r})" for line in _PIP_SAYS)
+    plan = InstallPlan((("-c", f"{words}; import time; time.sleep(60)"),), ())
+    patch.setattr(setupPage, "planFromIndex", lambda *_: plan)
+
+
+def _setup(ui: Any, _client: FakeClient) -> None:
+    ui.phraseEdit.text = "left lower lung opacity"
+    ui.applyButton.click()
+
+
+def _installing(ui: Any, client: FakeClient) -> None:
+    _setup(ui, client)
+    ui.installButton.click()
+    wait_until(lambda: ui.setupProgressBar.value > 0)
+
+
+_PIP_SAYS = (
+    "Collecting torch!=2.9.*,>=2.5",
+    "  Downloading torch-2.15.0-cp312-cp312-manylinux_2_28_x86_64.whl (539.2 MB)",
+    "Progress 242640000 of 539200000",
+)
+# In this order: the terms are accepted in the second, and from the first without packages on they are missing.
 STATES = {
     "idle": _idle,
     "running": _running,
     "result": _result,
+    "corrected": _corrected,
     "warning": _warning,
     "empty": _empty,
+    "example": _example,
+    "probability": _probability,
+    "region": _region,
     "error": _error,
     "several": _several,
+    "worklist": _worklist,
+    "setup": _setup,
+    "installing": _installing,
 }
 
 

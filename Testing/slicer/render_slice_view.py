@@ -1,7 +1,7 @@
-"""Slicer's slice view of a result, drawn to a PNG without a screen: film, segment, pseudo-image.
+"""Slicer's slice view of a result, drawn to a PNG without a screen: film, segment, overlay, legend, region of interest.
 
     python -m Testing.slicer.render_slice_view --film film.png --segmentation result.seg.nrrd --pseudo pseudo.nrrd \
-        --out view.png
+        --legend --out view.png
 
 The view is the real one (slice logic, layers, segmentation display) of the package slicer-core, drawn by trame-slicer;
 the overlay is made by the module's own code. Needs the extra `slicer-test`, and on Linux an OpenGL without a screen.
@@ -12,23 +12,29 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import slicer
 import vtk
 from numpy.typing import NDArray
 from trame_slicer.core import SlicerApp
 from trame_slicer.views import DirectViewFactory, ViewLayoutDefinition
 
+from Testing.slicer.colors import add_color_maps, color_module
 from Testing.slicer.mrml import add_volume, read_segmentation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image
 
 # As in Slicer, the module's folder is on the path, so that its panel package is found by its own name.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "TextGuidedSeg"))
-from TextGuidedSegPanel.overlay import Overlay, makePseudoImage
+from TextGuidedSegPanel.legend import showLegend
+from TextGuidedSegPanel.overlay import PROBABILITY, TEXT_MAP, Overlay, makeSoftMap
+from TextGuidedSegPanel.regionOfInterest import newRegion
 
 NO_OPENGL = (
     "no OpenGL that draws without a screen was found; on Debian and Ubuntu install "
@@ -45,11 +51,24 @@ window.Render()
 
 _FILL, _FILL_OVER_PSEUDO_IMAGE = 0.4, 0.15  # opacity of the segment's inside, low enough to see what lies below
 
-# matplotlib's Viridis (public domain) at 0, 1/8, ... 1; the application loads it from a file that slicer-core lacks.
-_VIRIDIS = (
-    (68, 1, 84), (71, 44, 122), (59, 81, 139), (44, 113, 142), (33, 144, 141), (39, 173, 129), (92, 200, 99),
-    (170, 220, 50), (253, 231, 37),
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class MapDisplay:
+    """How the overlay is drawn.
+
+    Attributes:
+        opacity: 0 to 1.
+        lowest: Values below are transparent.
+        content: "text map" or "probability".
+        phrase: What it belongs to, for the legend.
+        legend: Whether there is one.
+    """
+
+    opacity: float = 0.5
+    lowest: float = 0.25
+    content: str = TEXT_MAP
+    phrase: str = "phrase"
+    legend: bool = False
 
 
 def render_slice_view(
@@ -59,8 +78,8 @@ def render_slice_view(
     segmentation: Path | None = None,
     pseudo_image: NDArray[Any] | None = None,
     size: tuple[int, int] = (900, 1000),
-    opacity: float = 0.5,
-    lowest: float = 0.25,
+    display: MapDisplay | None = None,
+    region: bool = False,
 ) -> None:
     """Draw one slice view in the film's plane.
 
@@ -68,20 +87,24 @@ def render_slice_view(
         out: PNG to write.
         film: What is shown below.
         segmentation: `.seg.nrrd`, read by Slicer's own reader and drawn with fill and outline.
-        pseudo_image: `(I, J, K)` in [0, 1] on the film's grid, drawn as the module's overlay.
+        pseudo_image: `(I, J, K)` in [0, 1] on the film's grid, drawn as the module's overlay; may be the probability.
         size: Width and height of the picture in pixels.
-        opacity: Of the overlay.
-        lowest: Values of the overlay below are transparent.
+        display: How the overlay is drawn.
+        region: Draw the region of interest that the panel's button makes.
 
     Raises:
         RuntimeError: There is no OpenGL without a screen.
     """
     require_opengl()
     app = SlicerApp()
-    _add_viridis(app.scene)
+    add_color_maps(app.scene)
     view = _coronal_view(app, size)
     view.set_render_blocked(True)  # else every change draws the whole view
-    _show(app, view, film, pseudo_image, (opacity, lowest))
+    volume = _show(app, view, film)
+    if pseudo_image is not None:
+        _overlay(app, volume, pseudo_image, display or MapDisplay())
+    if region:
+        newRegion(volume)
     if segmentation is not None:
         node = read_segmentation(app.scene, segmentation)
         node.CreateDefaultDisplayNodes()
@@ -103,17 +126,23 @@ def require_opengl() -> None:
         raise RuntimeError(NO_OPENGL)
 
 
-def _show(app, view, film: Image, pseudo_image: NDArray[Any] | None, display: tuple[float, float]) -> None:
+def _show(app: SlicerApp, view: Any, film: Image) -> Any:
     gray = film.array if film.array.ndim == 3 else film.array.mean(axis=3)
     volume = add_volume(app.scene, gray.astype(np.float32), film.geometry.affine_ijk_to_ras)
     view.set_background_volume_id(volume.GetID())
     view.get_view_node().RotateToVolumePlane(volume)
     view.fit_view_to_content()
-    if pseudo_image is not None:
-        opacity, lowest = display
-        node = makePseudoImage(pseudo_image, volume, "phrase", lowest=lowest)
-        composite = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
-        Overlay().show(node, [composite], opacity)
+    return volume
+
+
+def _overlay(app: SlicerApp, volume: Any, values: NDArray[Any], display: MapDisplay) -> None:
+    node = makeSoftMap(values, volume, display.phrase, content=display.content, lowest=display.lowest)
+    composite = app.scene.GetFirstNodeByClass("vtkMRMLSliceCompositeNode")
+    Overlay().show(node, [composite], display.opacity)
+    if display.legend:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(slicer, "modules", SimpleNamespace(colors=color_module(app.scene)), raising=False)
+            showLegend(node)
 
 
 def _coronal_view(app: SlicerApp, size: tuple[int, int]) -> Any:
@@ -127,18 +156,6 @@ def _coronal_view(app: SlicerApp, size: tuple[int, int]) -> Any:
     finally:
         vtk.vtkObject.GlobalWarningDisplayOn()
     return view
-
-
-def _add_viridis(scene: slicer.vtkMRMLScene) -> None:
-    node = slicer.vtkMRMLColorTableNode()
-    node.SetTypeToUser()
-    node.SetNumberOfColors(256)
-    steps = np.linspace(0, 1, len(_VIRIDIS))
-    for index, level in enumerate(np.linspace(0, 1, 256)):
-        color = [np.interp(level, steps, channel) / 255 for channel in zip(*_VIRIDIS, strict=True)]
-        node.SetColor(index, f"{index}", *color, 1.0)
-    node.SetSingletonTag("FileViridis.txt")
-    scene.AddNode(node)
 
 
 def _save(window: vtk.vtkRenderWindow, out: Path) -> None:
@@ -161,6 +178,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(900, 1000), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--opacity", type=float, default=0.5, help="of the pseudo-image, 0 to 1")
     parser.add_argument("--lowest", type=float, default=0.25, help="values of the pseudo-image below are transparent")
+    parser.add_argument("--probability", action="store_true", help="what --pseudo names is a probability")
+    parser.add_argument("--phrase", default="phrase", help="what it belongs to, for the legend")
+    parser.add_argument("--legend", action="store_true", help="draw the legend of the overlay")
+    parser.add_argument("--region", action="store_true", help="draw a new region of interest")
     options = parser.parse_args(arguments)
     render_slice_view(
         options.out,
@@ -168,9 +189,12 @@ def main(arguments: list[str] | None = None) -> None:
         segmentation=options.segmentation,
         pseudo_image=read_image(options.pseudo).array if options.pseudo else None,
         size=tuple(options.size),
-        opacity=options.opacity,
-        lowest=options.lowest,
-    )
+        display=MapDisplay(
+            options.opacity, options.lowest, PROBABILITY if options.probability else TEXT_MAP, options.phrase,
+            options.legend,
+        ),
+        region=options.region,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from TextGuidedSegPanel.overlay import ROLE_ATTRIBUTE, Overlay, makePseudoImage, setLowest
+from TextGuidedSegPanel.overlay import ROLE_ATTRIBUTE, Overlay, makeSoftMap, setLowest
 from TextGuidedSegPanel.scene import imageFromVolume
 
 from Testing.slicer.mrml import PARENTS, add_volume, orientations
@@ -34,7 +34,7 @@ def volume(scene):
 
 @pytest.fixture
 def pseudo_image(volume):
-    return makePseudoImage(np.linspace(0, 1, 120, dtype=np.float32).reshape(SHAPE), volume, "left lung")
+    return makeSoftMap(np.linspace(0, 1, 120, dtype=np.float32).reshape(SHAPE), volume, "left lung")
 
 
 @pytest.fixture
@@ -82,13 +82,13 @@ def test_its_colors_are_viridis_where_the_application_has_it_and_iron_elsewhere(
     viridis.SetSingletonTag("FileViridis.txt")
     scene.AddNode(viridis)
     values = np.zeros(SHAPE, np.float32)
-    assert makePseudoImage(values, volume, "right lung").GetDisplayNode().GetColorNodeID() == VIRIDIS
+    assert makeSoftMap(values, volume, "right lung").GetDisplayNode().GetColorNodeID() == VIRIDIS
     scene.RemoveNode(viridis)
 
 
 def test_a_node_is_used_again_for_the_next_phrase(scene, volume, pseudo_image) -> None:
     count = scene.GetNumberOfNodes()
-    again = makePseudoImage(np.ones(SHAPE, np.float32), volume, "right\nlung", node=pseudo_image, lowest=0.4)
+    again = makeSoftMap(np.ones(SHAPE, np.float32), volume, "right\nlung", node=pseudo_image, lowest=0.4)
     assert again is pseudo_image
     assert scene.GetNumberOfNodes() == count
     assert again.GetName() == "right lung (text map)"
@@ -98,7 +98,7 @@ def test_a_node_is_used_again_for_the_next_phrase(scene, volume, pseudo_image) -
 
 def test_a_map_of_another_size_is_refused(volume) -> None:
     with pytest.raises(ImageError, match=r"\(6, 5, 3\) voxels but film has \(6, 5, 4\)"):
-        makePseudoImage(np.zeros((6, 5, 3), np.float32), volume, "left lung")
+        makeSoftMap(np.zeros((6, 5, 3), np.float32), volume, "left lung")
 
 
 def test_it_is_shown_as_an_extra_layer_and_taken_away_again(composite, pseudo_image) -> None:
@@ -120,7 +120,7 @@ def test_it_is_shown_as_an_extra_layer_and_taken_away_again(composite, pseudo_im
 def test_a_second_phrase_takes_the_layer_of_the_first(volume, composite, pseudo_image) -> None:
     overlay = Overlay()
     overlay.show(pseudo_image, [composite])
-    other = makePseudoImage(np.ones(SHAPE, np.float32), volume, "right lung")
+    other = makeSoftMap(np.ones(SHAPE, np.float32), volume, "right lung")
     overlay.show(other, [composite], opacity=0.7)
     assert layers(composite) == [(other.GetID(), 0.7)]
     overlay.hide()
@@ -168,7 +168,7 @@ def test_older_versions_lend_the_foreground_and_get_it_back(volume, composite, p
     overlay = Overlay()
     overlay.show(pseudo_image, [older], opacity=0.6)
     assert usual_layers(composite) == (before[0], pseudo_image.GetID(), 0.6)
-    other = makePseudoImage(np.ones(SHAPE, np.float32), volume, "right lung")
+    other = makeSoftMap(np.ones(SHAPE, np.float32), volume, "right lung")
     overlay.show(other, [older])
     overlay.setOpacity(0.7)
     assert usual_layers(composite) == (before[0], other.GetID(), 0.7)

@@ -96,10 +96,33 @@ def test_the_segment_is_seen_where_it_is_and_nowhere_else(phantom, film: Image, 
 
 def test_the_pseudo_image_is_seen_where_it_is_high_and_nowhere_else(phantom, film: Image, plain, tmp_path) -> None:
     soft = np.where(phantom.lungs["right"], 0.9, 0.1).astype(np.float32)
-    after = drawn(tmp_path / "pseudo.png", film, pseudo_image=as_voxels(soft), lowest=0.5)
+    display = command.MapDisplay(lowest=0.5)
+    after = drawn(tmp_path / "pseudo.png", film, pseudo_image=as_voxels(soft), display=display)
     difference = changed(plain, after)
     assert difference[away_from_border(phantom.lungs["right"])].mean() > 0.99
     assert not difference[away_from_border(~phantom.lungs["right"])].any()
+
+
+def test_the_legend_is_seen_though_the_map_is_an_extra_layer(film: Image, plain, tmp_path: Path) -> None:
+    nothing = np.zeros(film.array.shape, np.float32)
+    display = command.MapDisplay(legend=True, phrase="left lung", content="probability")
+    after = drawn(tmp_path / "legend.png", film, pseudo_image=nothing, display=display)
+    rows, columns = np.nonzero(changed(plain, after))
+    assert len(rows) > 200
+    assert columns.min() > COLUMNS / 2
+    assert rows.min() > ROWS / 2
+    colorful = np.ptp(after, axis=2) > 60
+    assert colorful.sum() > 50  # the bar; letters and film are gray
+    without = command.MapDisplay(legend=False)
+    assert not changed(plain, drawn(tmp_path / "without.png", film, pseudo_image=nothing, display=without)).any()
+
+
+def test_a_new_region_is_seen_as_a_frame_around_the_middle(film: Image, plain, tmp_path: Path) -> None:
+    difference = changed(plain, drawn(tmp_path / "region.png", film, region=True))
+    assert not difference[: ROWS // 8].any()
+    assert difference[ROWS // 2, : COLUMNS // 3].any()
+    assert difference[ROWS // 2, -COLUMNS // 3 :].any()
+    assert not difference[ROWS // 3, COLUMNS // 3 : 2 * COLUMNS // 5].any()
 
 
 def test_the_command_draws_files_and_its_options_count(phantom, film: Image, tmp_path: Path) -> None:

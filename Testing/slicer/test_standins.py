@@ -73,6 +73,19 @@ def test_plain_text_is_a_property_and_enumerations_are_integers() -> None:
     assert qt.QMessageBox.Ok == 1024
 
 
+def test_a_cell_of_a_table_has_methods() -> None:
+    import qt
+
+    table = qt.QTableWidget()
+    table.setRowCount(1)
+    table.setColumnCount(1)
+    table.setItem(0, 0, qt.QTableWidgetItem("1"))
+    table.item(0, 0).setText("2")
+    assert table.item(0, 0).text() == "2"
+    with pytest.raises((AttributeError, NotImplementedError)):
+        table.item(0, 0).textt()
+
+
 def test_a_question_is_answered_no_in_testing_mode() -> None:
     assert slicer.app.testingEnabled()
     assert slicer.util.confirmOkCancelDisplay("Sure?") is False

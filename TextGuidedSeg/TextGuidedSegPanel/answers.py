@@ -47,6 +47,25 @@ def answerSentence(answer: str, phrase: str, segmentName: str = "") -> str:
     return sentences[answer].format(phrase=phrase, segment=segmentName)
 
 
+def editSentence(answer: str, phrase: str, segmentName: str) -> str:
+    """What an answer means for the person who changes a segment by it.
+
+    Args:
+        answer: As in `TextGuidedSegLib.inference.ANSWERS`.
+        phrase: What was typed.
+        segmentName: Name of the segment.
+    """
+    sentences = {
+        "found": _("Found “{phrase}”: the segment “{segment}” was changed."),
+        "unsure": _("Not sure about “{phrase}”: please check the segment “{segment}”."),
+        "not_found": _("“{phrase}” was not found in this image: nothing was changed."),
+        "not_understood": _("No word of “{phrase}” is known here: nothing was changed. Try “left lower lung opacity”."),
+        "contradictory": _("“{phrase}” contradicts itself: nothing was changed."),
+        "negated": _("“{phrase}” says that something is absent: nothing was changed."),
+    }
+    return sentences[answer].format(phrase=phrase, segment=segmentName)
+
+
 def chipsAsRichText(phrase: Phrase) -> str:
     """What was understood, as colored words for a label with rich text."""
     labels = {

@@ -6,15 +6,12 @@ waits for its end and cleans up behind it. What they have to say is put into `ev
 
 from __future__ import annotations
 
-import os
 import queue
-import re
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,13 +21,13 @@ from TextGuidedSegLib.worker_protocol import encode_line, write_image
 
 from .inferenceEvents import Ended, Printed, Said, readEvent
 from .privateFolder import PrivateFolder, removeLeftFolders
+from .processTree import OWN_GROUP, cleanText, killTree, startThread, waitUnreaped
 
 _READERS_END_S = 1.0
 _LONGEST_LINE = 1 << 20
 # A launcher may print a few lines before the process takes its output over; more is no inference process.
 _MOST_NONSENSE = 100
 _MOST_WAITING = 1000
-_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class InferenceProcess:
@@ -60,7 +57,7 @@ class InferenceProcess:
         self._killed = self._reaped = False
         self._reason = ""
         self._folder: PrivateFolder | None = None
-        _startThread(self._startAndWrite, "writer")
+        startThread(self._startAndWrite, "writer")
 
     def send(self, message: Mapping[str, Any], image: Image | None = None) -> None:
         """Send a command; the voxels of an image are written to the private folder first, and added to it.
@@ -78,7 +75,7 @@ class InferenceProcess:
                 return
             self._killed = True
             if self._process is not None and not self._reaped:
-                _killTree(self._process.pid)
+                killTree(self._process.pid)
         self._outgoing.put(None)
 
     def waitForEnd(self, timeoutS: float) -> bool:
@@ -108,17 +105,17 @@ class InferenceProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            **_OWN_GROUP,
+            **OWN_GROUP,
         )
         with self._lock:
             self._process = process
             if self._killed:
-                _killTree(process.pid)
+                killTree(process.pid)
         readers = [
-            _startThread(lambda: self._readEvents(process.stdout), "events"),
-            _startThread(lambda: self._readPrints(process.stderr), "prints"),
+            startThread(lambda: self._readEvents(process.stdout), "events"),
+            startThread(lambda: self._readPrints(process.stderr), "prints"),
         ]
-        _startThread(lambda: self._waitForExit(process, readers), "end")
+        startThread(lambda: self._waitForExit(process, readers), "end")
         return process
 
     def _write(self, process: subprocess.Popen[bytes], message: Mapping[str, Any], image: Image | None) -> None:
@@ -143,7 +140,7 @@ class InferenceProcess:
                 nonsense += 1
                 self._print(line)
             if nonsense > _MOST_NONSENSE and not self._reason:
-                self._reason = f"it does not speak the expected protocol but says {_clean(line)[:80]!r}"
+                self._reason = f"it does not speak the expected protocol but says {cleanText(line)[:80]!r}"
                 self.kill()
             if event is not None:
                 self.lastHeard = time.monotonic()
@@ -154,18 +151,18 @@ class InferenceProcess:
             self._print(line)
 
     def _print(self, line: bytes) -> None:
-        for text in filter(None, _clean(line).split("\r")):
+        for text in filter(None, cleanText(line).split("\r")):
             # Whoever prints without end is read to the end, so that it does not wait, but not kept.
             if self.events.qsize() < _MOST_WAITING:
                 self.events.put(Printed(text))
 
     def _waitForExit(self, process: subprocess.Popen[bytes], readers: Sequence[threading.Thread]) -> None:
-        _waitUnreaped(process)
+        waitUnreaped(process)
         with self._lock:
             # A launcher may be gone while what it launched lives on. Until the process is reaped, its number, which is
             # that of its group, cannot belong to anyone else. On Windows the end of stdin does this.
             if sys.platform != "win32":
-                _killTree(process.pid)
+                killTree(process.pid)
             exitCode = process.wait()
             self._reaped = True
         self._outgoing.put(None)
@@ -182,43 +179,3 @@ class InferenceProcess:
             self._folder.remove()
         self.events.put(Ended(exitCode, reason))
         self.isOver.set()
-
-
-def _startThread(duty: Callable[[], None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=duty, name=f"TextGuidedSeg {name}", daemon=True)
-    thread.start()
-    return thread
-
-
-def _clean(line: bytes) -> str:
-    """Printed bytes as text without colors, cursor movements and the line's end."""
-    return _TERMINAL_CODES.sub("", line.decode("utf-8", errors="replace")).strip()
-
-
-def _waitUnreaped(process: subprocess.Popen[bytes]) -> None:
-    if hasattr(os, "waitid"):
-        with suppress(ChildProcessError):
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    else:
-        process.wait()
-
-
-if sys.platform == "win32":
-    _OWN_GROUP: Mapping[str, Any] = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-
-    def _killTree(pid: int) -> None:
-        command = ["taskkill", "/PID", str(pid), "/T", "/F"]
-        _startThread(
-            lambda: subprocess.run(
-                command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW, check=False
-            ),
-            "taskkill",
-        )
-
-else:
-    _OWN_GROUP: Mapping[str, Any] = {"start_new_session": True}
-
-    def _killTree(pid: int) -> None:
-        # Not SIGTERM: it can be ignored, and there is nothing to tidy up that the parent does not tidy up anyway.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)

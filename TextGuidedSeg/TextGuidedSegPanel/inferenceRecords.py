@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from TextGuidedSegLib.geometry import Geometry
 from TextGuidedSegLib.memory import MemoryForecast
@@ -157,9 +159,14 @@ def readResult(folder: Path, message: Mapping[str, Any]) -> PhraseResult:
         seconds=message["seconds"],
         tags=message["tags"],
         geometry=read_geometry(message["geometry"]),
-        probability=read_array(folder, message["probability"]),
-        pseudoImage=read_array(folder, message["pseudo_image"]),
+        probability=_inOrderOfDisplay(read_array(folder, message["probability"])),
+        pseudoImage=_inOrderOfDisplay(read_array(folder, message["pseudo_image"])),
     )
+
+
+def _inOrderOfDisplay(crop: Crop) -> Crop:
+    # Here in a thread; turning a large volume in the main thread would hold the application up.
+    return replace(crop, array=np.asfortranarray(crop.array))
 
 
 def readLoadedModel(message: Mapping[str, Any]) -> LoadedModel:

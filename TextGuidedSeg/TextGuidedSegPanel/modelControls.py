@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 import qt
 from slicer.i18n import tr as _
 
-from TextGuidedSegLib.errors import WeightsError
-from TextGuidedSegLib.weights import Model, list_models
+from TextGuidedSegLib.weights import Model
 
-_SETTINGS = "TextGuidedSeg"
-_DEVICES = ("auto", "cpu", "cuda")
+from . import terms
+from .machineSettings import DEVICE, DEVICES, MODEL, chosenDevice, chosenModel, installedModels
 
 
 class ModelControls:
@@ -25,8 +23,7 @@ class ModelControls:
 
     def __init__(self, ui, onChanged: Callable[[], None]) -> None:
         self._ui, self._onChanged = ui, onChanged
-        self._models: dict[str, Model] = {}
-        self.problem = ""
+        self._models, self.problem = installedModels()
         self._fill()
         ui.modelBox.connect("currentIndexChanged(int)", self._onModelChanged)
         ui.deviceBox.connect("currentIndexChanged(int)", self._onDeviceChanged)
@@ -42,31 +39,20 @@ class ModelControls:
     @property
     def device(self) -> str:
         """`auto`, `cpu` or `cuda`."""
-        return _DEVICES[max(0, self._ui.deviceBox.currentIndex)]
+        return DEVICES[max(0, self._ui.deviceBox.currentIndex)]
 
     @property
     def areTermsAccepted(self) -> bool:
         """Whether the license of the chosen model's weights was accepted on this computer."""
-        return self.model is not None and qt.QSettings().value(self._termsKey()) == "accepted"
+        return self.model is not None and terms.areAccepted(self.model)
 
     def _fill(self) -> None:
-        try:
-            self._models = {model.card.name: model for model in list_models()}
-        except WeightsError as error:
-            self.problem = str(error)
         self._ui.modelBox.addItems(list(self._models))
         self._ui.deviceBox.addItems([_("Automatic"), _("CPU"), _("Graphics card (CUDA)")])
-        settings = qt.QSettings()
-        wanted = settings.value(f"{_SETTINGS}/Model", "")
-        if wanted in self._models:
-            self._ui.modelBox.currentIndex = list(self._models).index(wanted)
-        device = settings.value(f"{_SETTINGS}/Device", _DEVICES[0])
-        self._ui.deviceBox.currentIndex = _DEVICES.index(device) if device in _DEVICES else 0
-
-    def _termsKey(self) -> str:
-        # Other terms under the same name have to be accepted anew.
-        digest = hashlib.sha256(self.model.license_text.encode()).hexdigest()[:12]
-        return f"{_SETTINGS}/AcceptedTerms-{self.model.card.name}-{digest}"
+        model = chosenModel(self._models)
+        if model is not None:
+            self._ui.modelBox.currentIndex = list(self._models).index(model.card.name)
+        self._ui.deviceBox.currentIndex = DEVICES.index(chosenDevice())
 
     def _show(self) -> None:
         card = self.model.card if self.model else None
@@ -77,17 +63,17 @@ class ModelControls:
             self._ui.termsLabel.text = sentence.format(name=card.name, license=card.license)
 
     def _onModelChanged(self, _index: int) -> None:
-        qt.QSettings().setValue(f"{_SETTINGS}/Model", self._ui.modelBox.currentText)
+        qt.QSettings().setValue(MODEL, self._ui.modelBox.currentText)
         self._show()
         self._onChanged()
 
     def _onDeviceChanged(self, _index: int) -> None:
-        qt.QSettings().setValue(f"{_SETTINGS}/Device", self.device)
+        qt.QSettings().setValue(DEVICE, self.device)
 
     def _onReadTerms(self) -> None:
         self._ui.termsLabel.text = self.model.license_text
 
     def _onAcceptTerms(self) -> None:
-        qt.QSettings().setValue(self._termsKey(), "accepted")
+        terms.accept(self.model)
         self._show()
         self._onChanged()

@@ -6,15 +6,23 @@ from slicer.i18n import tr as _
 
 from TextGuidedSegLib.errors import TextGuidedSegError
 
+from .correctionControls import CorrectionControls
+from .diagnosticsControls import DiagnosticsControls
+from .exampleControls import ExampleControls
 from .inferenceRecords import Failure
+from .memoryControls import MemoryControls
 from .modelControls import ModelControls
 from .overlayControls import OverlayControls
 from .phraseEntry import PhraseEntry
 from .phrases import remembered
+from .regionControls import RegionControls
 from .results import PhraseRecord
 from .runView import RunView
 from .segmentationRun import RunCallbacks, SegmentationRun
 from .segmentControls import SegmentControls
+from .setupPage import SetupPage
+from .worklistHost import WorklistHost
+from .worklistView import WorklistView
 
 
 class Panel:
@@ -28,11 +36,26 @@ class Panel:
     def __init__(self, ui, logic) -> None:
         self._ui, self._logic = ui, logic
         self._parameters, self._hasFailed = None, False
-        self._overlay = OverlayControls(ui)
-        self._segments = SegmentControls(ui, logic)
+        self._overlay = OverlayControls(ui, logic.results)
+        self._region = RegionControls(ui, self._onRegionMoved)
+        self._memory = MemoryControls(ui)
+        self._segments = SegmentControls(ui, logic, self.update)
+        self._corrections = CorrectionControls(ui, logic, self.update)
         self._view = RunView(ui)
         self._models = ModelControls(ui, self._updateButton)
+        self._diagnostics = DiagnosticsControls(ui, logic, self._models)
+        self._setup = SetupPage(ui, self._onSetup, self._onSetupTrouble)
         self._entry = PhraseEntry(ui, self._onEnter, self._updateButton)
+        self._example = ExampleControls(ui, self._onEnter, self._onError)
+        host = WorklistHost(
+            logic,
+            whyNot=self._whyNot,
+            run=self._onEnter,
+            phrases=self._entry.phrases,
+            clear=self._view.clear,
+            edit=self._onEdit,
+        )
+        self._worklist = WorklistView(ui, host)
         self._entry.setExamples(self._models.model.card.phrases if self._models.model else ())
         ui.applyButton.connect("clicked()", self._onApply)
         ui.releaseButton.connect("clicked()", logic.release)
@@ -43,33 +66,59 @@ class Panel:
         """Show and change these parameters; None for none, as while the scene closes."""
         self._parameters = parameters
         self._entry.setParameters(parameters)
+        self._corrections.setParameters(parameters)
         self._segments.setParameters(parameters)
+        self._worklist.setParameters(parameters)
         self.update()
 
     def update(self) -> None:
         """Follow the parameters."""
         self._entry.update()
         self._segments.update()
+        self._corrections.update()
         self._overlay.update(self._parameters)
+        self._region.update(self._parameters)
         self._updateButton()
+
+    def close(self) -> None:
+        """The module is unloaded."""
+        self._setup.stop()
+        self._worklist.close()
+        self._corrections.forget()
+        self.leave()
 
     def leave(self) -> None:
         """The user went to another module: the views are given back."""
+        self._worklist.leave()
         self._overlay.hide()
 
     def forget(self) -> None:
         """The scene closes."""
+        self._worklist.forget()
+        self._corrections.forget()
         self._overlay.forget()
+        self._region.update(None)
+        self._memory.forget()
         self._view.clear()
 
     def _updateButton(self) -> None:
+        self._example.update(self._parameters, self._logic.isBusy)
         if self._logic.isBusy:
             self._ui.applyButton.text, self._ui.applyButton.enabled = _("Cancel"), True
             self._ui.reasonLabel.visible = False
             return
         reason = self._whyNot()
         self._ui.applyButton.text, self._ui.applyButton.enabled = _("Segment"), not reason
+        # With packages missing the button works: it notes what is to be run once they are there.
+        reason = reason or self._setup.reason
         self._ui.reasonLabel.text, self._ui.reasonLabel.visible = reason, bool(reason)
+        volumeNode = self._parameters.inputVolume if self._parameters is not None else None
+        card = self._models.model.card if self._models.model is not None else None
+        self._memory.update(volumeNode, self._region.region, card, self._logic.client.loadedModel)
+
+    def _onRegionMoved(self) -> None:
+        self._region.update(self._parameters)
+        self._updateButton()
 
     def _whyNot(self) -> str:
         """Why nothing can be run now; empty if it can."""
@@ -79,25 +128,46 @@ class Panel:
             return self._models.problem or _("No model is installed.")
         if not self._models.areTermsAccepted:
             return _("Accept the terms of the model first.")
+        if self._region.problem:
+            return self._region.problem
         return "" if self._entry.phrases() else _("Type what to segment.")
 
     def _onEnter(self) -> None:
-        if not self._logic.isBusy and not self._whyNot():
+        if self._logic.isBusy or self._whyNot():
+            return
+        if self._setup.isReadyFor(self._onEnter):
             self._run()
+        else:
+            self._updateButton()
 
     def _onApply(self) -> None:
         if self._logic.isBusy:
             self._logic.cancel()
             self._ui.applyButton.enabled = False
         else:
-            self._run()
+            self._onEnter()
+
+    def _onEdit(self, volumeNode, segmentationNode, segmentId: str) -> None:
+        self._segments.select(segmentId)
+        self._corrections.edit(volumeNode, segmentationNode, segmentId)
+
+    def _onSetup(self) -> None:
+        # A process that was started before does not see what was installed since.
+        if not self._logic.isBusy:
+            self._logic.client.stop()
+        self._updateButton()
+
+    def _onSetupTrouble(self, sentence: str) -> None:
+        self._diagnostics.note(Failure(0, None, "SetupError", sentence))
 
     def _run(self) -> None:
         parameters, phrases = self._parameters, self._entry.phrases()
         parameters.history = remembered(parameters.history, phrases)
         self._hasFailed = False
         self._view.begin()
-        callbacks = RunCallbacks(self._view.progress, self._onResult, self._onError, self._onFinished)
+        callbacks = RunCallbacks(
+            self._view.progress, self._onResult, self._onError, lambda records: self._onFinished(run, records)
+        )
         try:
             run = SegmentationRun(
                 parameters.inputVolume,
@@ -105,11 +175,14 @@ class Panel:
                 parameters.segmentation,
                 callbacks,
                 pseudoImageNode=parameters.pseudoImage,
+                roiNode=parameters.region,
             )
             self._logic.start(run, model=self._models.model.card.name, device=self._models.device)
         except TextGuidedSegError as error:
-            self._onError(Failure(0, None, type(error).__name__, str(error)))
+            failure = Failure(0, None, type(error).__name__, str(error))
+            self._onError(failure)
             self._view.finish(hasFailed=True)
+            self._worklist.onRunFinished(parameters.inputVolume, (), failure)
         self._updateButton()
 
     def _onResult(self, record: PhraseRecord) -> None:
@@ -121,12 +194,18 @@ class Panel:
             self._parameters.segmentation = record.segmentationNode
             self._segments.select(record.segmentId)
         self._view.result(record)
+        self._memory.note(record)
         self._overlay.update(self._parameters)
 
     def _onError(self, failure: Failure) -> None:
         self._hasFailed = failure.kind != "Cancelled"
         self._view.error(failure)
+        if self._hasFailed:
+            self._diagnostics.note(failure)
+        if failure.kind == "ImportError":
+            self._setup.check()
 
-    def _onFinished(self, _records: list[PhraseRecord]) -> None:
+    def _onFinished(self, run: SegmentationRun, records: list[PhraseRecord]) -> None:
         self._view.finish(hasFailed=self._hasFailed)
         self.update()
+        self._worklist.onRunFinished(run.volumeNode, records, run.failure)

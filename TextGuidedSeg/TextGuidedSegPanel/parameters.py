@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import slicer
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-from .overlay import COLOR_MAPS
+from .overlay import COLOR_MAPS, LOWEST, ROLES, TEXT_MAP
 
 
 @parameterNodeWrapper
@@ -18,22 +18,28 @@ class Parameters:
     Attributes:
         inputVolume: The image; color images are a kind of scalar volume in MRML.
         segmentation: Where segments go; None for a new one.
+        region: What runs are limited to; None for the whole image.
         pseudoImage: The pseudo-image shown last.
+        probabilityMap: The probability shown last, if it was ever asked for.
         segmentId: The segment that the threshold acts on.
         phrase: The line.
         phrases: Several phrases, one a line.
         severalPhrases: Whether the lines are used instead of the line.
         history: Phrases that ran in this scene, the newest first.
         threshold: Probability from which a voxel belongs to the segment.
-        showOverlay: Whether the pseudo-image is shown.
+        showOverlay: Whether a map is shown.
+        overlayContent: Which one: the pseudo-image ("text map") or the probability.
         overlayOpacity: Its opacity.
         overlayLowest: Values below are transparent.
         overlayColors: Its color map.
+        showLegend: Whether the slice views show the color legend.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
+    region: vtkMRMLMarkupsROINode
     pseudoImage: vtkMRMLScalarVolumeNode
+    probabilityMap: vtkMRMLScalarVolumeNode
     segmentId: str = ""
     phrase: str = ""
     phrases: str = ""
@@ -41,9 +47,11 @@ class Parameters:
     history: list[str]
     threshold: Annotated[float, WithinRange(0.01, 0.99)] = 0.5
     showOverlay: bool = True
+    overlayContent: Annotated[str, Choice(list(ROLES))] = TEXT_MAP
     overlayOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 0.5
-    overlayLowest: Annotated[float, WithinRange(0.0, 1.0)] = 0.2
+    overlayLowest: Annotated[float, WithinRange(0.0, 1.0)] = LOWEST
     overlayColors: Annotated[str, Choice(list(COLOR_MAPS))] = next(iter(COLOR_MAPS))
+    showLegend: bool = True
 
 
 def parametersOf(parameterNode) -> Parameters:
@@ -58,3 +66,9 @@ def parametersOf(parameterNode) -> Parameters:
             return one
     kept.append(Parameters(parameterNode))
     return kept[-1]
+
+
+def chosenSegment(parameters: Parameters | None):
+    """The `vtkSegment` that threshold and corrections act on; None if there is none."""
+    node = parameters.segmentation if parameters is not None else None
+    return node.GetSegmentation().GetSegment(parameters.segmentId) if node is not None else None

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import qt
-from slicer.i18n import tr as _
-
-from TextGuidedSegLib.errors import PhraseError
-from TextGuidedSegLib.phrase import parse
-
-from .answers import chipsAsRichText
-from .phrases import phrasesIn, suggestions
+from .phraseLine import PhraseLine, chipsOf
+from .phrases import phrasesIn
 
 _MOST_CHIP_LINES = 6
 
@@ -29,17 +23,10 @@ class PhraseEntry:
     """
 
     def __init__(self, ui, onRun: Callable[[], None], onChanged: Callable[[], None]) -> None:
-        self._ui, self._onRun, self._onChanged = ui, onRun, onChanged
+        self._ui, self._onChanged = ui, onChanged
         self._parameters = None
         self._examples: tuple[str, ...] = ()
-        self._model = qt.QStringListModel()
-        self._completer = qt.QCompleter()
-        self._completer.setModel(self._model)
-        self._completer.caseSensitivity = qt.Qt.CaseInsensitive
-        self._completer.filterMode = qt.Qt.MatchContains
-        ui.phraseEdit.setCompleter(self._completer)
-        ui.phraseEdit.connect("textChanged(QString)", self._onLineChanged)
-        ui.phraseEdit.connect("returnPressed()", self._onReturn)
+        self._line = PhraseLine(ui.phraseEdit, onRun, self._onLineChanged)
         ui.phrasesEdit.connect("textChanged()", self._onLinesChanged)
         ui.severalButton.connect("toggled(bool)", self._onSeveralToggled)
         self._showMode(several=False)
@@ -64,7 +51,7 @@ class PhraseEntry:
             self._ui.phrasesEdit.plainText = self._parameters.phrases
         if self._ui.severalButton.checked != self._parameters.severalPhrases:
             self._ui.severalButton.checked = self._parameters.severalPhrases
-        self._model.setStringList(suggestions(self._parameters.history, self._examples))
+        self._line.suggest(self._parameters.history, self._examples)
         self._showMode(self._parameters.severalPhrases)
         self._showChips()
 
@@ -86,9 +73,6 @@ class PhraseEntry:
         self._showChips()
         self._onChanged()
 
-    def _onReturn(self) -> None:
-        self._onRun()
-
     def _onSeveralToggled(self, several: bool) -> None:
         if self._parameters is not None:
             self._parameters.severalPhrases = several
@@ -105,14 +89,6 @@ class PhraseEntry:
         self._ui.phrasesEdit.visible = several
 
     def _showChips(self) -> None:
-        lines = [self._chipsOf(phrase) for phrase in self.phrases()[:_MOST_CHIP_LINES]]
+        lines = [chipsOf(phrase) for phrase in self.phrases()[:_MOST_CHIP_LINES]]
         self._ui.chipsLabel.text = "<br/>".join(lines)
         self._ui.chipsLabel.visible = bool(lines)
-
-    def _chipsOf(self, phrase: str) -> str:
-        try:
-            return chipsAsRichText(parse(phrase)) or _("No word is known yet.")
-        except PhraseError as error:
-            return str(error)
-        except ImportError:  # the package that finds misspellings comes with the others, before the first run
-            return ""

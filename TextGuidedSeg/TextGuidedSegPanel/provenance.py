@@ -1,4 +1,4 @@
-"""How a segment remembers where it came from: phrase, model, threshold and answer as tags of the segment.
+"""How a segment remembers where it came from: phrase, model, threshold, answer and corrections, as its tags.
 
 The tags travel with `.seg.nrrd` files and saved scenes; `TextGuidedSegLib.tags` says how values are encoded.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import vtk
 
@@ -32,6 +33,9 @@ class Provenance:
         device: Device the model ran on.
         date: When, ISO 8601 with the offset from UTC.
         warnings: Sentences that were shown with the result.
+        corrections: What was changed by hand since, in its order, each with its date; empty for the model's own result.
+        region: Voxels the run was limited to, first and first outside along each array axis, as "10:50,0:64,0:1"; empty
+            for the whole image.
     """
 
     phrase: str
@@ -45,6 +49,8 @@ class Provenance:
     device: str
     date: str
     warnings: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
+    region: str = ""
 
 
 def provenanceFromTags(tags: Mapping[str, str]) -> Provenance:
@@ -69,6 +75,8 @@ def provenanceFromTags(tags: Mapping[str, str]) -> Provenance:
         device=values.get("Device", ""),
         date=values.get("Date", ""),
         warnings=_sentences(values.get("Warnings", "")),
+        corrections=_sentences(values.get("Corrections", "")),
+        region=values.get("Region", ""),
     )
 
 
@@ -88,11 +96,17 @@ def tagsOf(provenance: Provenance) -> dict[str, str]:
         "Warnings": json.dumps(provenance.warnings, ensure_ascii=False),
         "ResearchUseOnly": "true",
     }
+    if provenance.corrections:
+        values["Corrections"] = json.dumps(provenance.corrections, ensure_ascii=False)
+    if provenance.region:
+        values["Region"] = provenance.region
     return {PREFIX + name: value for name, value in values.items()}
 
 
 def writeProvenance(segment, provenance: Provenance) -> None:
-    """Set the tags of a `vtkSegment`; older ones of the same names are replaced."""
+    """Set the tags of a `vtkSegment`; older ones are replaced, corrections of an earlier result forgotten."""
+    for name in _NOT_ALWAYS:
+        segment.RemoveTag(name)
     for name, value in tagsOf(provenance).items():
         segment.SetTag(name, encode_tag(value))
 
@@ -108,6 +122,19 @@ def readProvenance(segment) -> Provenance | None:
     """
     tags = {name: _tag(segment, name) for name in _TAG_NAMES if segment.HasTag(name)}
     return provenanceFromTags(tags) if PREFIX + "Phrase" in tags else None
+
+
+def noteCorrection(segment, what: str) -> None:
+    """Add to a segment's tags that a person changed it; one that no model made stays as it is.
+
+    Args:
+        segment: A `vtkSegment`.
+        what: What was done; the date is put before it.
+    """
+    provenance = readProvenance(segment)
+    if provenance is not None:
+        dated = f"{datetime.now().astimezone().isoformat(timespec='seconds')} {what}"
+        writeProvenance(segment, replace(provenance, corrections=(*provenance.corrections, dated)))
 
 
 def _tag(segment, name: str) -> str:
@@ -131,4 +158,5 @@ def _sentences(text: str) -> tuple[str, ...]:
     return tuple(str(sentence) for sentence in found) if isinstance(found, list) else (text,)
 
 
-_TAG_NAMES = tuple(tagsOf(provenanceFromTags({})))
+_NOT_ALWAYS = (PREFIX + "Corrections", PREFIX + "Region")
+_TAG_NAMES = (*tagsOf(provenanceFromTags({})), *_NOT_ALWAYS)

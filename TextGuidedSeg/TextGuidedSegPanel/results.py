@@ -9,20 +9,21 @@ import numpy as np
 import vtk
 
 from TextGuidedSegLib.phrase import parse
+from TextGuidedSegLib.worker_protocol import Crop
 
 from .inferenceRecords import PhraseResult
-from .overlay import makePseudoImage
+from .overlay import PROBABILITY, TEXT_MAP, makeSoftMap
 from .provenance import provenanceFromTags, readProvenance
-from .scene import moveIntoView
 from .segments import addSegment, newSegmentation, updateSegment
+from .sliceViews import moveIntoView
 from .terminology import terminologyOf
 from .undo import UndoHistory
 
 WITH_SEGMENT = ("found", "unsure")
 """Answers that give a segment."""
 
-# Results stay in memory for this many segments; a film's take about 10 MB each.
-_MOST_KEPT = 20
+# Results stay in memory for this many segments, and this much of them; a film's take about 10 MB each.
+_MOST_KEPT, _MOST_KEPT_BYTES = 20, 1 << 30
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class PhraseRecord:
         threshold: Probability from which a voxel belongs to the segment.
         warnings: Sentences for people.
         seconds: Time the model took.
+        device: Where the model ran at last: "cpu" or "cuda".
     """
 
     phrase: str
@@ -52,6 +54,7 @@ class PhraseRecord:
     threshold: float
     warnings: tuple[str, ...]
     seconds: float
+    device: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class Results:
     def __init__(self, history: UndoHistory) -> None:
         self._history = history
         self._kept: OrderedDict[tuple[str, str], tuple[PhraseResult, object]] = OrderedDict()
+        self._lookedAt: tuple[PhraseResult, object] | None = None
+        self._mapped: dict[str, PhraseResult] = {}  # id of a map's node -> what it shows
 
     def place(self, result: PhraseResult, volumeNode, segmentationNode=None, *, pseudoImageNode=None) -> PhraseRecord:
         """Add a segment and the pseudo-image of one result.
@@ -106,8 +111,8 @@ class Results:
             name = segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
         isUnderstood = result.answer != "not_understood"
         if isUnderstood:
-            values = result.pseudoImage.whole()
-            pseudoImageNode = makePseudoImage(values, volumeNode, result.phrase, node=pseudoImageNode)
+            self._lookedAt = (result, volumeNode)
+            pseudoImageNode = self.showMap(TEXT_MAP, pseudoImageNode)
         return PhraseRecord(
             phrase=result.phrase,
             answer=result.answer,
@@ -119,21 +124,23 @@ class Results:
             threshold=result.threshold,
             warnings=result.warnings,
             seconds=result.seconds,
+            device=result.device,
         )
 
     def _addSegment(self, result: PhraseResult, volumeNode, segmentationNode) -> str:
         self._history.remember(segmentationNode)
+        mask = maskOf(result, result.threshold)
         segmentId = addSegment(
-            maskOf(result, result.threshold),
+            mask,
             volumeNode,
             segmentationNode,
             provenanceFromTags(result.tags),
             terminology=terminologyOf(parse(result.phrase)),
         )
         self._kept[segmentationNode.GetID(), segmentId] = (result, volumeNode)
-        while len(self._kept) > _MOST_KEPT:
+        while len(self._kept) > 1 and (len(self._kept) > _MOST_KEPT or self._keptBytes() > _MOST_KEPT_BYTES):
             self._kept.popitem(last=False)
-        moveIntoView(segmentationNode, segmentId)
+        moveIntoView(mask, volumeNode)
         return segmentId
 
     def hasProbability(self, segmentationNode, segmentId: str) -> bool:
@@ -159,20 +166,49 @@ class Results:
         updateSegment(maskOf(result, threshold), volumeNode, segmentationNode, segmentId, provenance)
         return True
 
-    def showWords(self, segmentationNode, segmentId: str, pseudoImageNode) -> bool:
-        """Fill a pseudo-image node with that of a segment; False if it is not in memory."""
-        found = self._found(segmentationNode, segmentId)
-        if found is None or pseudoImageNode is None:
-            return False
-        result, volumeNode = found
-        makePseudoImage(result.pseudoImage.whole(), volumeNode, result.phrase, node=pseudoImageNode)
-        return True
+    def lookAt(self, segmentationNode, segmentId: str) -> bool:
+        """Have `showMap` show the maps of a segment, instead of the last answer's; False if they are not in memory."""
+        found = self._origin(segmentationNode, segmentId)
+        self._lookedAt = found or self._lookedAt
+        return found is not None
+
+    def showMap(self, content: str, node=None):
+        """Fill a volume node with a map of the phrase looked at: the last answered one, or that of `lookAt` since.
+
+        Args:
+            content: `TEXT_MAP` or `PROBABILITY`.
+            node: Node of an earlier call to fill again, unless it holds that very map; None makes a new one.
+
+        Returns:
+            The node; None if no map is in memory, as after a scene was loaded.
+        """
+        if self._lookedAt is None or self._lookedAt[1].GetScene() is None:
+            return None
+        result, volumeNode = self._lookedAt
+        if node is None or self._mapped.get(node.GetID()) is not result:
+            values = {TEXT_MAP: result.pseudoImage, PROBABILITY: result.probability}[content].whole()
+            node = makeSoftMap(values, volumeNode, result.phrase, content=content, node=node)
+            self._mapped[node.GetID()] = result
+        return node
 
     def clear(self) -> None:
         """Forget everything, as when the scene closes."""
         self._kept.clear()
+        self._mapped.clear()
+        self._lookedAt = None
+
+    def _keptBytes(self) -> int:
+        return sum(one.probability.array.nbytes + one.pseudoImage.array.nbytes for one, _ in self._kept.values())
 
     def _found(self, segmentationNode, segmentId: str):
+        """What a segment can be cut anew from; None for one that a person corrected."""
+        found = self._origin(segmentationNode, segmentId)
+        if found is None:
+            return None
+        provenance = readProvenance(segmentationNode.GetSegmentation().GetSegment(segmentId))
+        return None if provenance.corrections else found
+
+    def _origin(self, segmentationNode, segmentId: str):
         if segmentationNode is None or segmentationNode.GetScene() is None:
             return None
         segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
@@ -184,7 +220,7 @@ class Results:
         return kept if remembered is not None and remembered.phrase == kept[0].phrase else None
 
 
-def maskOf(result: PhraseResult, threshold: float) -> np.ndarray:
+def maskOf(result: PhraseResult, threshold: float) -> Crop:
     """Where the probability reaches a threshold.
 
     Args:
@@ -192,9 +228,10 @@ def maskOf(result: PhraseResult, threshold: float) -> np.ndarray:
         threshold: In [0.01, 1); compared as float32, as in the library.
 
     Returns:
-        `(I, J, K)` uint8 in {0, 1}; all 0 unless the answer gives a segment.
+        uint8 in {0, 1}; all 0 unless the answer gives a segment.
     """
-    mask = np.zeros(result.probability.shape[:3], np.uint8)
-    if result.answer in WITH_SEGMENT:
-        mask[result.probability.box] = result.probability.array >= np.float32(threshold)
-    return mask
+    probability = result.probability
+    inside = (probability.array >= np.float32(threshold)).astype(np.uint8)
+    if result.answer not in WITH_SEGMENT:
+        inside = np.zeros_like(inside)
+    return Crop(inside, probability.start, probability.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 from slicer.i18n import tr as _
@@ -20,10 +21,11 @@ class RunView:
 
     Args:
         ui: Widgets by name.
+        sentence: Says what an answer means, of answer, phrase and name of the segment.
     """
 
-    def __init__(self, ui) -> None:
-        self._ui = ui
+    def __init__(self, ui, sentence: Callable[[str, str, str], str] = answerSentence) -> None:
+        self._ui, self._sentence = ui, sentence
         self._answers: list[str] = []
         self._warnings: list[str] = []
         ui.progressBar.maximum = _STEPS
@@ -63,7 +65,7 @@ class RunView:
 
     def result(self, record: PhraseRecord) -> None:
         """One phrase is answered."""
-        sentence = escape(answerSentence(record.answer, record.phrase, record.segmentName))
+        sentence = escape(self._sentence(record.answer, record.phrase, record.segmentName))
         color = _OK_COLOR if record.answer == "found" else _CARE_COLOR
         sign = "✔" if record.answer == "found" else "?" if record.answer in WITH_SEGMENT else "○"
         self._answers.append(f'<span style="color:{color};"><b>{sign}</b></span> {sentence}')

@@ -12,7 +12,6 @@ from TextGuidedSegLib.errors import TextGuidedSegError
 
 from .inferenceRecords import Callbacks
 from .results import Results
-from .scene import imageFromVolume
 from .segmentationRun import SegmentationRun
 from .undo import UndoHistory
 from .warmClient import WarmClient, sharedClient
@@ -59,14 +58,13 @@ class Runner(VTKObservationMixin):
         if self.isBusy:
             msg = "another phrase is still running; cancel it or wait until it is done"
             raise TextGuidedSegError(msg)
-        image = imageFromVolume(run.volumeNode)
+        image, signature = run.image()
         self._run = run
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
         self.client.segment(
             image,
             run.phrases,
-            # The voxels alone do not tell left from right: a parent transform may have turned them.
-            signature=f"{run.signature} {image.axis_codes}",
+            signature=signature,
             model=model or DEFAULT_MODEL,
             device=device,
             threshold=threshold,

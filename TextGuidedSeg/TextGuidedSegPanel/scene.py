@@ -12,12 +12,13 @@ from pathlib import PurePath
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import vtk_to_numpy
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.files.dicom_film import FILM_TAGS, film_from_dicom
 from TextGuidedSegLib.geometry import Geometry, film_axis_codes
 from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image, image_kind, scalar_if_gray
+from TextGuidedSegLib.worker_protocol import Crop, uncropped
 
 TURNED = (
     "The transform of this volume turns it by more than 45 degrees: "
@@ -28,8 +29,8 @@ TURNED = (
 _PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
-def imageFromVolume(volumeNode) -> Image:
-    """Copy a volume node into an image of the library.
+def imageFromVolume(volumeNode, *, shared: bool = False) -> Image:
+    """Read a volume node as an image of the library.
 
     The grid is the node's own, without its parent transform. The anatomical directions are those the slice views
     show, so a transform that turns or mirrors the volume counts for left and right. A film loaded from Slicer's DICOM
@@ -37,6 +38,8 @@ def imageFromVolume(volumeNode) -> Image:
 
     Args:
         volumeNode: A scalar or vector volume node; of a sequence, its current frame.
+        shared: Do not copy the voxels, which takes long for a large volume: the array then is the node's own. VTK gives
+            the node another one when it is filled anew, but what is painted into it shows here, too.
 
     Returns:
         Image with the array `(I, J, K)` or `(I, J, K, 3)`; gray pictures stored as color become scalar.
@@ -49,7 +52,8 @@ def imageFromVolume(volumeNode) -> Image:
     if volumeNode.IsA("vtkMRMLLabelMapVolumeNode"):
         msg = f"{name} is a label map; choose the image it was drawn on"
         raise ImageError(msg)
-    array = scalar_if_gray(_voxels(volumeNode).copy(order="K"))
+    voxels = _voxels(volumeNode)
+    array = scalar_if_gray(voxels if shared else voxels.copy(order="K"))
     geometry = Geometry(array.shape[:3], _ijkToRas(volumeNode))
     modality = _modality(volumeNode)
     kind = image_kind(geometry.shape, modality)
@@ -73,23 +77,35 @@ def imageFromVolume(volumeNode) -> Image:
     )
 
 
+def geometryOf(volumeNode) -> Geometry:
+    """The grid of a volume node, without its parent transform.
+
+    Raises:
+        ImageError: The node has no voxels.
+        GeometryError: Its matrix cannot be inverted.
+    """
+    return Geometry(_voxels(volumeNode).shape[:3], _ijkToRas(volumeNode))
+
+
 def putVoxels(node, array, volumeNode) -> None:
     """Give a scalar volume node an array on another volume's grid, place and study.
 
     Args:
         node: `vtkMRMLScalarVolumeNode` to fill.
-        array: `(I, J, K)` float32 or uint8, one value per voxel of `volumeNode`.
+        array: `(I, J, K)` float32 or uint8, one value per voxel of `volumeNode`. In Fortran order, which is VTK's, the
+            node shows this very array; in any other it is copied.
         volumeNode: The volume whose grid, transform and study are taken over.
 
     Raises:
         ImageError: The array does not fit the volume.
     """
     values = np.asarray(array)
-    _requireGrid(values, volumeNode)
+    _requireGrid(values.shape, volumeNode)
+    values = values.astype(np.uint8 if values.dtype == np.uint8 else np.float32, order="F", copy=False)
     imageData = vtk.vtkImageData()
     imageData.SetDimensions(*values.shape)
-    imageData.AllocateScalars(vtk.VTK_UNSIGNED_CHAR if values.dtype == np.uint8 else vtk.VTK_FLOAT, 1)
-    _scalars(imageData)[...] = values
+    # Copying a large volume would hold the application up for a second.
+    imageData.GetPointData().SetScalars(numpy_to_vtk(values.ravel(order="F"), deep=False))
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     node.SetIJKToRASMatrix(matrix)
@@ -102,7 +118,7 @@ def orientedMask(mask, volumeNode, segmentationNode):
     """Turn a mask into Slicer's form for segments, in the frame of a segmentation under any transform.
 
     Args:
-        mask: `(I, J, K)` on the volume's grid, nonzero inside; all zero is legal.
+        mask: `(I, J, K)` on the volume's grid, or a `Crop` of it; nonzero inside, all zero is legal.
         volumeNode: The volume the mask was made from.
         segmentationNode: Where the mask is to go. Under the volume's own transform, or one that differs by a linear
             one, every voxel is kept; only a warp between the two resamples.
@@ -113,15 +129,67 @@ def orientedMask(mask, volumeNode, segmentationNode):
     Raises:
         ImageError: The mask does not fit the volume.
     """
-    array = np.asarray(mask)
-    _requireGrid(array, volumeNode)
+    crop = mask if isinstance(mask, Crop) else uncropped(np.asarray(mask))
+    _requireGrid(crop.shape, volumeNode)
     image = slicer.vtkOrientedImageData()
-    box = _boundingBox(array)
-    image.SetExtent(*(edge for part in box for edge in (part.start, part.stop - 1)))
+    box = boundingBox(crop.array)
+    edges = [(first + part.start, first + part.stop - 1) for first, part in zip(crop.start, box, strict=True)]
+    image.SetExtent(*(edge for pair in edges for edge in pair))
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    _scalars(image)[...] = array[box] != 0
+    arrayOf(image)[...] = crop.array[box] != 0
     _placeLike(volumeNode, segmentationNode, image)
     return image
+
+
+def maskOfSegment(segmentationNode, segmentId: str, volumeNode) -> np.ndarray:
+    """Read a segment on a volume's own grid, wherever the two are moved.
+
+    Args:
+        segmentationNode: Node of the segment.
+        segmentId: The segment.
+        volumeNode: The volume. Voxels drawn on its grid come back one by one; those of another grid are sampled.
+
+    Returns:
+        `(I, J, K)` uint8 in {0, 1}.
+
+    Raises:
+        ImageError: The segment has no voxels to read, such as one that is gone or a surface that cannot be filled.
+    """
+    segment, place = slicer.vtkOrientedImageData(), slicer.vtkOrientedImageData()
+    if not segmentationNode.GetBinaryLabelmapRepresentation(segmentId, segment):
+        msg = f"the segment {segmentId} of {segmentationNode.GetName()} has no voxels; convert it to a label map"
+        raise ImageError(msg)
+    place.SetExtent(volumeNode.GetImageData().GetExtent())
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    place.SetImageToWorldMatrix(matrix)
+    parents = segmentationNode.GetParentTransformNode(), volumeNode.GetParentTransformNode()
+    between = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(*parents, between)
+    # Without a transform the voxels are copied, not sampled.
+    moved = None if parents[0] is parents[1] else between
+    sampled = slicer.vtkOrientedImageData()
+    resample = slicer.vtkOrientedImageDataResample.ResampleOrientedImageToReferenceOrientedImage
+    resample(segment, place, sampled, False, False, moved)
+    return (arrayOf(sampled) != 0).astype(np.uint8)
+
+
+def arrayOf(imageData):
+    """View of a `vtkImageData`'s voxels, which VTK stores as (k, j, i), in the order `(I, J, K)` or `(I, J, K, C)`."""
+    values = vtk_to_numpy(imageData.GetPointData().GetScalars())
+    shape = imageData.GetDimensions()[::-1]
+    view = values.reshape(*shape, *values.shape[1:])
+    return view.transpose(2, 1, 0, *range(3, view.ndim))
+
+
+def boundingBox(array) -> tuple[slice, slice, slice]:
+    """Slices of the smallest box around what is nonzero; all empty if nothing is."""
+    box = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero(np.any(array, axis=others))
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
+    return box[0], box[1], box[2]
 
 
 def placeInStudyOf(volumeNode, node) -> None:
@@ -136,31 +204,13 @@ def placeInStudyOf(volumeNode, node) -> None:
         hierarchy.CreateItem(parentItem, node)
 
 
-def moveIntoView(segmentationNode, segmentId: str) -> None:
-    """Move every slice view to the center of a segment; in-plane the views stay where they are."""
-    center = segmentationNode.GetSegmentCenterRAS(segmentId)
-    if center is None:
-        return
-    scene = segmentationNode.GetScene()
-    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
-        scene.GetNthNodeByClass(index, "vtkMRMLSliceNode").JumpSliceByOffsetting(*center)
-
-
 def _voxels(volumeNode):
     """View of a volume's voxels, `(I, J, K)` or `(I, J, K, C)`."""
     imageData = volumeNode.GetImageData()
     if imageData is None or imageData.GetPointData().GetScalars() is None:
         msg = f"{volumeNode.GetName()} has no voxels; load an image into it or choose another volume"
         raise ImageError(msg)
-    return _scalars(imageData)
-
-
-def _scalars(imageData):
-    """View of VTK's voxels, stored as (k, j, i), in the order `(I, J, K)` or `(I, J, K, C)`."""
-    values = vtk_to_numpy(imageData.GetPointData().GetScalars())
-    shape = imageData.GetDimensions()[::-1]
-    view = values.reshape(*shape, *values.shape[1:])
-    return view.transpose(2, 1, 0, *range(3, view.ndim))
+    return arrayOf(imageData)
 
 
 def _ijkToRas(volumeNode) -> np.ndarray:
@@ -209,21 +259,11 @@ def _isPicture(volumeNode) -> bool:
     return bool(fileName) and PurePath(fileName).suffix.lower() in _PICTURE_SUFFIXES
 
 
-def _requireGrid(array, volumeNode) -> None:
+def _requireGrid(shape, volumeNode) -> None:
     expected = volumeNode.GetImageData().GetDimensions()
-    if array.shape != expected:
-        msg = f"the result has {array.shape} voxels but {volumeNode.GetName()} has {expected}; run the phrase again"
+    if shape != expected:
+        msg = f"the result has {shape} voxels but {volumeNode.GetName()} has {expected}; run the phrase again"
         raise ImageError(msg)
-
-
-def _boundingBox(array) -> tuple[slice, slice, slice]:
-    """Slices of the smallest box around what is nonzero; all empty if nothing is."""
-    box = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(np.any(array, axis=others))
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
-    return box[0], box[1], box[2]
 
 
 def _placeLike(volumeNode, segmentationNode, image) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from TextGuidedSegLib.errors import TextGuidedSegError
 
+from .parameters import chosenSegment
 from .provenance import readProvenance
 
 
@@ -13,10 +16,11 @@ class SegmentControls:
     Args:
         ui: Widgets by name.
         logic: The module's logic.
+        onChanged: Called after a step of undo or redo.
     """
 
-    def __init__(self, ui, logic) -> None:
-        self._ui, self._logic = ui, logic
+    def __init__(self, ui, logic, onChanged: Callable[[], None]) -> None:
+        self._ui, self._logic, self._onChanged = ui, logic, onChanged
         self._parameters = None
         self._isSettingUp = False
         ui.undoButton.connect("clicked()", self._onUndo)
@@ -44,17 +48,13 @@ class SegmentControls:
     def select(self, segmentId: str) -> None:
         """Choose a segment: the threshold shows its own and acts on it."""
         self._parameters.segmentId = segmentId
-        segment = self._segment()
+        segment = chosenSegment(self._parameters)
         provenance = readProvenance(segment) if segment is not None else None
         if provenance is not None and 0.0 < provenance.threshold < 1.0:
             self._isSettingUp = True
             self._ui.thresholdSlider.value = provenance.threshold
             self._isSettingUp = False
         self.update()
-
-    def _segment(self):
-        node = self._parameters.segmentation if self._parameters is not None else None
-        return node.GetSegmentation().GetSegment(self._parameters.segmentId) if node is not None else None
 
     def _onThreshold(self, threshold: float) -> None:
         if self._isSettingUp or self._parameters is None:
@@ -69,13 +69,14 @@ class SegmentControls:
         chosen = self._ui.segmentsTable.selectedSegmentIDs()
         if self._parameters is None or len(chosen) != 1 or chosen[0] == self._parameters.segmentId:
             return
+        # First, so that the overlay follows as soon as the choice is known.
+        self._logic.results.lookAt(self._parameters.segmentation, chosen[0])
         self.select(chosen[0])
-        self._logic.results.showWords(self._parameters.segmentation, chosen[0], self._parameters.pseudoImage)
 
     def _onUndo(self) -> None:
         self._logic.history.undo(self._parameters.segmentation)
-        self.update()
+        self._onChanged()
 
     def _onRedo(self) -> None:
         self._logic.history.redo(self._parameters.segmentation)
-        self.update()
+        self._onChanged()

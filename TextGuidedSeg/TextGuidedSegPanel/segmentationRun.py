@@ -9,9 +9,12 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from TextGuidedSegLib import errors
+from TextGuidedSegLib.image import Image
 
 from .inferenceRecords import Failure, PhraseResult, Progress
+from .regionOfInterest import regionOf
 from .results import PhraseRecord, Results, VolumeSnapshot
+from .scene import imageFromVolume
 
 DROPPED = "Dropped"
 """Kind of failure: the result came, but what it belongs to is gone."""
@@ -47,6 +50,10 @@ class SegmentationRun:
         segmentationNode: Where segments go; None for a new node when the first one comes.
         callbacks: Whom to tell.
         pseudoImageNode: Node that every phrase fills; None gives each phrase a node of its own.
+        roiNode: Markups ROI that the run is limited to, as it is now; None for the whole image.
+
+    Raises:
+        ImageError: No voxel of the image lies in the region.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class SegmentationRun:
         callbacks: RunCallbacks,
         *,
         pseudoImageNode=None,
+        roiNode=None,
     ) -> None:
         self.phrases = tuple(phrases)
         self.records: list[PhraseRecord] = []
@@ -65,12 +73,22 @@ class SegmentationRun:
         self.volumeNode, self._segmentationNode = volumeNode, segmentationNode
         self._pseudoImageNode = pseudoImageNode
         self._snapshot = VolumeSnapshot.of(volumeNode)
+        self._region = regionOf(roiNode, volumeNode)
         self._callbacks = callbacks
 
-    @property
-    def signature(self) -> str:
-        """Equal for equal images."""
-        return repr(self._snapshot)
+    def image(self) -> tuple[Image, str]:
+        """What the model gets, and a signature that is equal for equal images.
+
+        Raises:
+            ImageError: The volume is no image that a model can read.
+            GeometryError: The volume's matrix or its transform cannot be inverted.
+        """
+        # Not copied: whoever changes the voxels while they are sent has the result dropped.
+        image = imageFromVolume(self.volumeNode, shared=True)
+        seen = image if self._region is None else self._region.seen(image)
+        # The voxels alone tell neither left from right, as a transform may have turned them, nor which part they are.
+        grid = (seen.axis_codes, seen.geometry.shape, seen.geometry.origin_ras_mm.tolist())
+        return seen, f"{self._snapshot} {grid}"
 
     def progress(self, news: Progress) -> None:
         """Pass progress on."""
@@ -87,6 +105,8 @@ class SegmentationRun:
             return
         if self._pseudoImageNode is not None and self._pseudoImageNode.GetScene() is None:
             self._pseudoImageNode = None
+        if self._region is not None:
+            result = self._region.limited(result)
         try:
             record = results.place(
                 result, self.volumeNode, self._segmentationNode, pseudoImageNode=self._pseudoImageNode

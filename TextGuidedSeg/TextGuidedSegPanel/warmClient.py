@@ -9,7 +9,7 @@ import slicer
 from TextGuidedSegLib.image import Image
 
 from .inferenceClient import InferenceClient
-from .inferenceRecords import Callbacks
+from .inferenceRecords import Callbacks, LoadedModel, State
 from .inferenceSettings import ClientSettings
 from .ticker import Ticker
 
@@ -26,6 +26,21 @@ class WarmClient:
         self.client = InferenceClient(Callbacks(onLog=self._onLog), settings)
         self._ticker = Ticker(self.poll)
         slicer.app.connect("aboutToQuit()", self.stop)
+
+    @property
+    def state(self) -> State:
+        """What the process is doing."""
+        return self.client.state
+
+    @property
+    def loadedModel(self) -> LoadedModel | None:
+        """The model in the process; None if there is none."""
+        return self.client.loadedModel
+
+    @property
+    def recentLog(self) -> tuple[str, ...]:
+        """The last lines of the process's log."""
+        return self.client.recentLog
 
     def segment(self, image: Image, phrases: Sequence[str], **options) -> int:
         """As `InferenceClient.segment`; the callbacks come by themselves."""

@@ -7,5 +7,5 @@ stand-in lacks something that Slicer has, it raises `NotImplementedError`, never
 
 Reading order: `api` (what exists), `pythonqt` (Qt objects shown as PythonQt shows them), `signals`, `natives` (ctk and
 qMRML widgets drawn with PySide6), `qt_module`, `ui_loader`, `application`, `scripted_module`, `parameter_node`,
-`install` (puts all of it in place).
+`install` (puts all of it in place), `segment_editor` (for tests that need one).
 """

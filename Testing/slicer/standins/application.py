@@ -7,11 +7,13 @@ from tempfile import gettempdir
 from types import SimpleNamespace
 from typing import Any
 
+import slicer
 from PySide6.QtCore import QObject
 from PySide6.QtCore import Signal as NativeSignal
 from PySide6.QtWidgets import QApplication
 
 from Testing.slicer.standins import api
+from Testing.slicer.standins.io_manager import IOManager
 from Testing.slicer.standins.pythonqt import Object, make_class
 from Testing.slicer.standins.qt_module import _SettingsOfTest
 
@@ -31,7 +33,8 @@ class _Application(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.is_testing, self.logic = True, None
-        self.manager = Modules(_ModuleManager())
+        self.manager, self.board = Modules(_ModuleManager()), Clipboard()
+        self.io_manager = IOManager()
 
     def testingEnabled(self) -> bool:  # noqa: N802
         """True: no dialog waits for a person."""
@@ -51,6 +54,14 @@ class _Application(QObject):
     def processEvents(self) -> None:  # noqa: N802
         """Let Qt do what is due."""
         QApplication.processEvents()
+
+    def coreIOManager(self) -> Any:  # noqa: N802
+        """Loads files."""
+        return self.io_manager
+
+    def clipboard(self) -> Any:
+        """What other programs can paste."""
+        return self.board
 
     def settings(self) -> Any:
         """The user's settings."""
@@ -81,6 +92,26 @@ class Modules(Object):
         """Undo `connect`."""
         assert signature == "moduleAboutToBeUnloaded(QString)"
         return bool(self._native.moduleAboutToBeUnloaded.disconnect(callback))
+
+    def module(self, name: str) -> Any:
+        """A module by its name; None if there is none."""
+        return getattr(slicer.modules, name.lower(), None)
+
+
+class Clipboard:
+    """`slicer.app.clipboard()`: text only."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Put a text there."""
+        assert isinstance(text, str)
+        self._text = text
+
+    def text(self) -> str:
+        """The text that is there."""
+        return self._text
 
 
 _PROPERTIES: dict[str, Any] = {

@@ -14,10 +14,12 @@ import pytest
 import slicer
 import slicer.util
 
-from Testing.slicer.standins import api, signals
+from Testing.slicer.standins import api, signals, singletons
 from Testing.slicer.standins.application import make_application, make_module_proxy
+from Testing.slicer.standins.packaging_module import make_packaging
 from Testing.slicer.standins.parameter_node import make_parameter_node_wrapper
 from Testing.slicer.standins.qt_module import _SettingsOfTest, make_ctk, make_qmrml, make_qt
+from Testing.slicer.standins.sample_data import make_sample_data
 from Testing.slicer.standins.scripted_module import make_i18n, make_scripted_module
 from Testing.slicer.standins.ui_loader import load_ui
 
@@ -32,6 +34,7 @@ def install(monkeypatch: pytest.MonkeyPatch, logic: Any) -> None:
         monkeypatch: Takes everything away again.
         logic: The application logic of the scene.
     """
+    singletons.hold()
     if not _made:
         _made.update(app=make_application(), qt=make_qt(), ctk=make_ctk(), qmrml=make_qmrml())
     _SettingsOfTest.store.clear()
@@ -41,12 +44,14 @@ def install(monkeypatch: pytest.MonkeyPatch, logic: Any) -> None:
         "ctk": _made["ctk"],
         "slicer.ScriptedLoadableModule": make_scripted_module(),
         "slicer.i18n": make_i18n(),
+        "slicer.packaging": make_packaging(),
         "slicer.parameterNodeWrapper": make_parameter_node_wrapper(),
         "SampleData": make_sample_data(),
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
         _check_names(name, module)
+    monkeypatch.setattr(slicer, "packaging", modules["slicer.packaging"], raising=False)
     for name, one in _made["qmrml"].items():
         monkeypatch.setattr(slicer, name, one, raising=False)
     _made["app"]._native.logic = logic
@@ -61,34 +66,21 @@ def _check_names(name: str, module: ModuleType) -> None:
         assert not strange, f"{name} has no {strange}"
 
 
-def make_sample_data() -> ModuleType:
-    """The module `SampleData`: remembers what was registered."""
-    module = ModuleType("SampleData")
-
-    class SampleDataLogic:
-        """Register only."""
-
-        registered: list[dict[str, Any]] = []  # noqa: RUF012 - of the class, as in Slicer
-        categories: list[tuple[str, str]] = []  # noqa: RUF012
-
-        @staticmethod
-        def registerCustomSampleDataSource(**keywords: Any) -> None:  # noqa: N802
-            """Remember."""
-            SampleDataLogic.registered.append(keywords)
-
-    module.SampleDataLogic = SampleDataLogic
-    return module
-
-
 @contextmanager
 def loaded_module(monkeypatch: pytest.MonkeyPatch, folder: str, name: str) -> Iterator[ModuleType]:
     """Load a scripted module as Slicer does: the folder on the path, the file by its name, the module class made."""
     monkeypatch.syspath_prepend(folder)
-    for known in [one for one in sys.modules if one == name or one.startswith("TextGuidedSegPanel")]:
+    for known in _of_module(name):
         monkeypatch.delitem(sys.modules, known)
     module = importlib.import_module(name)
     proxy = make_module_proxy(name, str(module.__file__))
     monkeypatch.setattr(slicer.modules, name.lower(), SimpleNamespace(path=proxy.path), raising=False)
     module.instance = getattr(module, name)(proxy)
     yield module
-    sys.modules.pop(name, None)
+    # All of it: what stays would be mixed with the modules that come back, and know other classes of the same names.
+    for known in _of_module(name):
+        del sys.modules[known]
+
+
+def _of_module(name: str) -> list[str]:
+    return [one for one in sys.modules if one == name or one.partition(".")[0] == "TextGuidedSegPanel"]

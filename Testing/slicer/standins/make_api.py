@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 CLASSES = (
-    "QAction", "QCheckBox", "QComboBox", "QCompleter", "QFormLayout", "QFrame", "QGridLayout", "QHBoxLayout",
-    "QLabel", "QLineEdit", "QMenu", "QMessageBox", "QPlainTextEdit", "QProgressBar", "QPushButton", "QSettings",
-    "QStringListModel", "QTextEdit", "QTimer", "QToolButton", "QVBoxLayout", "QWidget", "ctkCollapsibleButton",
-    "ctkSliderWidget", "qMRMLNodeComboBox", "qMRMLSegmentationShow3DButton", "qMRMLSegmentsTableView",
-    "qMRMLSliceWidget", "qMRMLWidget", "slicer.app", "slicer.app.layoutManager()",
+    "QAction", "QCheckBox", "QComboBox", "QCompleter", "QFileDialog", "QFormLayout", "QFrame", "QGridLayout",
+    "QHBoxLayout", "QLabel", "QLineEdit", "QListWidget", "QMenu", "QMessageBox", "QPlainTextEdit", "QProgressBar",
+    "QPushButton", "QSettings", "QStringListModel", "QTableWidget", "QTextEdit", "QTimer", "QToolButton",
+    "QVBoxLayout", "QWidget", "ctkCollapsibleButton", "ctkSliderWidget", "qMRMLNodeComboBox",
+    "qMRMLSegmentEditorWidget", "qMRMLSegmentationShow3DButton", "qMRMLSegmentsTableView", "qMRMLSliceWidget",
+    "qMRMLWidget", "slicer.app", "slicer.app.layoutManager()",
 )  # fmt: skip
 PACKAGES = (
     "slicer.ScriptedLoadableModule", "slicer.i18n", "slicer.packaging", "slicer.parameterNodeWrapper", "slicer.util",

@@ -131,6 +131,28 @@ class _Method:
         return to_python(method(*(to_native(one) for one in args)))
 
 
+class Item:
+    """A cell or row of a Qt item widget: no QObject, so PythonQt shows its methods and no properties.
+
+    Slicer's description of itself lists objects only, so what is let through is named here.
+    """
+
+    _METHODS = frozenset({"icon", "setIcon", "setText", "setToolTip", "text", "toolTip"})
+
+    def __init__(self, native: Any) -> None:
+        object.__setattr__(self, "_native", native)
+
+    def __getattr__(self, name: str) -> _Method:
+        if name not in self._METHODS:
+            msg = f"this stand-in of {type(self._native).__name__} lacks {name}"
+            raise NotImplementedError(msg)
+        return _Method(self._native, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        msg = f"attribute {name!r} of {type(self._native).__name__} is not settable; call a method"
+        raise AttributeError(msg)
+
+
 def make_class(name: str, native_class: type, described_as: str | None = None) -> type:
     """The class through which Python sees the objects of a PySide6 class."""
     made = type(name, (Object,), {"native_class": native_class, "described_as": described_as or name})
@@ -147,6 +169,8 @@ def to_python(value: Any) -> Any:
             found = object.__new__(_class_of(value))
             found._hold(value)
         return found
+    if isinstance(value, QtWidgets.QListWidgetItem | QtWidgets.QTableWidgetItem):
+        return Item(value)
     if isinstance(value, enum.Enum):
         return Value(value)
     if isinstance(value, list | tuple):
@@ -156,7 +180,7 @@ def to_python(value: Any) -> Any:
 
 def to_native(value: Any) -> Any:
     """A value from Python as PySide6 wants it."""
-    if isinstance(value, Object):
+    if isinstance(value, Object | Item):
         return value._native
     if isinstance(value, Value):
         return value.native

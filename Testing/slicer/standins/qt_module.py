@@ -8,7 +8,7 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from Testing.slicer.standins import api, ctk_natives, mrml_natives
-from Testing.slicer.standins.pythonqt import Value, make_class
+from Testing.slicer.standins.pythonqt import Item, Value, make_class
 
 # Not described in `api.json`, which lists objects and widgets only; these are values and a name space.
 _VALUES = ("QColor", "QFont", "QIcon", "QKeySequence", "QPixmap", "QSize")
@@ -28,8 +28,10 @@ def make_qt() -> ModuleType:
             setattr(module, name, make_class(name, native))
     for name in _VALUES:
         setattr(module, name, _value_maker(getattr(QtGui, name, None) or getattr(QtCore, name)))
+    module.QTableWidgetItem = lambda text="": Item(QtWidgets.QTableWidgetItem(text))
     module.Qt = _Namespace()
     module.QSettings = _SettingsOfTest
+    module.QFileDialog = FileDialog
     return module
 
 
@@ -63,6 +65,35 @@ class _Namespace:
         return Value(getattr(getattr(QtCore.Qt, _NAMESPACE[name]), name))
 
 
+class FileDialog:
+    """`qt.QFileDialog`: the functions that ask a person, answered by a test; a dialog that nobody expects fails."""
+
+    answer: str | None = None
+
+    @staticmethod
+    def getExistingDirectory(parent: Any = None, caption: str = "", folder: str = "") -> str:  # noqa: N802
+        """A folder, or "" as if the dialog was closed."""
+        return FileDialog._answered("getExistingDirectory", caption)
+
+    @staticmethod
+    def getOpenFileName(parent: Any = None, caption: str = "", folder: str = "", kinds: str = "") -> str:  # noqa: N802
+        """A file to read, or "" as if the dialog was closed."""
+        return FileDialog._answered("getOpenFileName", caption)
+
+    @staticmethod
+    def getSaveFileName(parent: Any = None, caption: str = "", path: str = "", kinds: str = "") -> str:  # noqa: N802
+        """A file to write, or "" as if the dialog was closed."""
+        return FileDialog._answered("getSaveFileName", caption)
+
+    @staticmethod
+    def _answered(name: str, caption: str) -> str:
+        assert name in api.described("QFileDialog").methods
+        if FileDialog.answer is None:
+            msg = f"nobody is here to answer the dialog {caption!r}"
+            raise AssertionError(msg)
+        return FileDialog.answer
+
+
 class _SettingsOfTest:
     """`qt.QSettings`: one store for the whole application, which a test starts empty."""
 
@@ -81,6 +112,10 @@ class _SettingsOfTest:
     def setValue(self, key: str, value: Any) -> None:  # noqa: N802 - Qt's name
         """Store."""
         self.store[key] = value
+
+    def allKeys(self) -> tuple[str, ...]:  # noqa: N802 - Qt's name
+        """Everything that was stored."""
+        return tuple(self.store)
 
     def contains(self, key: str) -> bool:
         """True if stored."""

@@ -1,0 +1,1 @@
+"""Stands for the package `slicer` in PythonSlicer: no application, no window, no Qt."""

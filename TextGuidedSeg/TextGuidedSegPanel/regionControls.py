@@ -1,0 +1,70 @@
+"""The region of interest: chosen, created, and said in voxels while it is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from TextGuidedSegLib.errors import TextGuidedSegError
+
+from .regionOfInterest import RunRegion, newRegion, regionOf
+
+
+class RegionControls(VTKObservationMixin):
+    """The widgets of the region of interest; the selector itself is bound to the parameters.
+
+    Args:
+        ui: Widgets by name.
+        onChanged: Called when the region was moved.
+    """
+
+    def __init__(self, ui, onChanged: Callable[[], None]) -> None:
+        super().__init__()
+        self._ui, self._onChanged = ui, onChanged
+        self._parameters, self._watched = None, None
+        self.problem = ""
+        self.region: RunRegion | None = None
+        ui.newRegionButton.connect("clicked()", self._onNew)
+
+    def update(self, parameters) -> None:
+        """Follow the parameters; None for none."""
+        self._parameters = parameters
+        volumeNode = parameters.inputVolume if parameters is not None else None
+        roiNode = parameters.region if parameters is not None else None
+        self._watch(roiNode)
+        self._ui.newRegionButton.enabled = volumeNode is not None and volumeNode.GetImageData() is not None
+        self.problem, self.region = "", None
+        if volumeNode is not None and roiNode is not None:
+            try:
+                self.region = regionOf(roiNode, volumeNode)
+            except TextGuidedSegError as error:
+                self.problem = str(error)[:1].upper() + str(error)[1:] + "."
+        self._ui.regionLabel.text = self._sentence()
+        self._ui.regionLabel.visible = bool(self._ui.regionLabel.text)
+
+    def _sentence(self) -> str:
+        if self.region is None:
+            return ""
+        size = " × ".join(str(high - low) for low, high in self.region.bounds)
+        whole = " × ".join(map(str, self.region.geometry.shape))
+        return _("Segments stay within {size} of {whole} voxels.").format(size=size, whole=whole)
+
+    def _watch(self, roiNode) -> None:
+        if roiNode is self._watched:
+            return
+        self.removeObservers()
+        self._watched = roiNode
+        if roiNode is not None:
+            moved = (vtk.vtkCommand.ModifiedEvent, roiNode.PointModifiedEvent, roiNode.TransformModifiedEvent)
+            for event in moved:
+                self.addObserver(roiNode, event, self._onMoved)
+
+    def _onMoved(self, caller, event) -> None:
+        self._onChanged()
+
+    def _onNew(self) -> None:
+        if self._parameters is not None and self._parameters.inputVolume is not None:
+            self._parameters.region = newRegion(self._parameters.inputVolume)
