@@ -3,6 +3,7 @@
 # test      the quick tests
 # test-all  every test, those on a GPU only where there is one
 # check     format, lint, types and the quick tests: what a push must pass
+# test-slicer  the panel's tests inside a real Slicer: make test-slicer SLICER=/path/to/Slicer [ARGS='-k effect']
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 
 GPU_MARK := $(shell nvidia-smi -L >/dev/null 2>&1 || echo 'not gpu')
 
-.PHONY: setup demo test test-all check
+.PHONY: setup demo test test-all check test-slicer
 
 setup: $(STAMP)
 
@@ -55,3 +56,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(MAKE) --no-print-directory test
+
+# Slicer's own launcher, not an environment of ours; on a computer without a screen: xvfb-run make test-slicer ...
+test-slicer:
+	@test -x '$(SLICER)' || { echo 'Name the Slicer to test in: make test-slicer SLICER=/path/to/Slicer'; exit 2; }
+	'$(SLICER)' --testing --no-splash --additional-module-paths '$(CURDIR)/TextGuidedSeg' \
+		--python-script '$(CURDIR)/Testing/slicer/run_in_slicer.py' $(ARGS)

@@ -215,8 +215,12 @@ class Reorientation:
 
     def apply(self, array: NDArray[Any]) -> NDArray[Any]:
         """Bring `(I, J, K)` or `(I, J, K, C)` to the new axes; contiguous, may share memory with `array`."""
+        return np.ascontiguousarray(self.view(array))
+
+    def view(self, array: NDArray[Any]) -> NDArray[Any]:
+        """`apply` without a copy: what is written to the view is written to `array`."""
         _check_spatial(array)
-        return np.ascontiguousarray(self._flip(array.transpose(*self.permutation, *range(3, array.ndim))))
+        return self._flip(array.transpose(*self.permutation, *range(3, array.ndim)))
 
     def undo(self, array: NDArray[Any]) -> NDArray[Any]:
         """Exact inverse of `apply`, for any array on the new grid."""

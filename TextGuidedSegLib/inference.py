@@ -2,97 +2,50 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
 import time
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 
-from TextGuidedSegLib.errors import Cancelled, DeviceError, ImageError
-from TextGuidedSegLib.geometry import Geometry
+from TextGuidedSegLib.film_runner import FilmRunner
+from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model
+from TextGuidedSegLib.geometry import FILM_CODES, reorientation
 from TextGuidedSegLib.image import Image, with_sound_values
-from TextGuidedSegLib.phrase import Phrase, parse, swap_sides
-from TextGuidedSegLib.preprocessing import PreparedFilm, prepare_film
+from TextGuidedSegLib.phrase import Phrase, parse
+from TextGuidedSegLib.presence import calibrated, presence_evidence, presence_score
+from TextGuidedSegLib.region import Bounds, Region, cropped, index_of
+from TextGuidedSegLib.result import ANSWERS, Answer, Result, settled_answer
+from TextGuidedSegLib.running import IsCancelled, Maps, Progress, Reporter, choose_device, memory_said
+from TextGuidedSegLib.slice_runner import SliceRunner
+from TextGuidedSegLib.volume_runner import VolumeRunner
 from TextGuidedSegLib.weights import DecisionConfig, Model, ModelCard, find_model, load_network
+
+__all__ = [
+    "ANSWERS",
+    "Answer",
+    "IsCancelled",
+    "Progress",
+    "Region",
+    "Result",
+    "Segmenter",
+    "check_fit",
+    "choose_device",
+    "choose_model",
+    "presence_evidence",
+    "presence_score",
+]
 
 logger = logging.getLogger(__name__)
 
-Answer = Literal["found", "not_found", "unsure", "not_understood", "contradictory", "negated"]
-ANSWERS: tuple[Answer, ...] = ("found", "not_found", "unsure", "not_understood", "contradictory", "negated")
-Progress = Callable[[float, str], None]
-IsCancelled = Callable[[], bool]
-
-# Share of the network's grid whose highest logits are the evidence for presence: the area of the smallest lesions of
-# the training data. Logits, because the probabilities of anything the words point at are all near one.
-_EVIDENCE_SHARE = 0.01
-_LARGEST_LOGIT = 12.0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Result:
-    """What one phrase gave on one image.
-
-    Attributes:
-        answer: How the call ended; only `found` and `unsure` have a non-empty mask.
-        phrase: The parsed phrase; None when there was none.
-        model: Name of the model.
-        weights_sha256: Hash of its weights.
-        threshold: Probability from which a voxel belongs to the mask.
-        presence: In [0, 1]: how sure the model is that what the phrase names is there.
-        warnings: Sentences for people.
-        seconds: Wall-clock time of this call.
-        device: Device it ran on.
-        mask: `(I, J, K)` uint8 in {0, 1} on the image's own grid.
-        probability: `(I, J, K)` float32 in [0, 1] on the image's own grid.
-        pseudo_image: `(I, J, K)` float32 in [0, 1] on the image's own grid: where the words point.
-        geometry: That grid.
-    """
-
-    answer: Answer
-    phrase: Phrase | None
-    model: str
-    weights_sha256: str
-    threshold: float
-    presence: float
-    warnings: tuple[str, ...]
-    seconds: float
-    device: str
-    mask: np.ndarray
-    probability: np.ndarray
-    pseudo_image: np.ndarray
-    geometry: Geometry
-
-    @property
-    def voxels(self) -> int:
-        """Number of voxels of the mask."""
-        return int(self.mask.sum())
-
-    @property
-    def centroid_ras_mm(self) -> tuple[float, float, float] | None:
-        """Center of the mask in world coordinates (mm where the spacing is known), or None for an empty one."""
-        if not self.voxels:
-            return None
-        center = np.argwhere(self.mask).mean(axis=0)
-        x, y, z = self.geometry.ijk_to_ras_mm(center[None])[0]
-        return float(x), float(y), float(z)
-
-
-class _Maps(NamedTuple):
-    """Network output on the network's grid, `(I, J)` float32 in [0, 1]."""
-
-    probability: np.ndarray
-    pseudo_image: np.ndarray
+_SLICES_READ = "The model {name!r} reads films; each slice of this volume was read as a film of its own."
 
 
 class Segmenter:
     """A loaded model with an image between phrases.
 
     Args:
-        model: Model name, folder or weights file.
+        model: Model name, folder or weights file; `choose_model(image)` finds the one for an image.
         device: `auto` (GPU if there is one), `cpu` or `cuda`.
 
     Raises:
@@ -110,24 +63,34 @@ class Segmenter:
         self.device = choose_device(device)
         self._network, self._tokenizer = load_network(self.model, self.device)
         self._image: Image | None = None
-        self._film: PreparedFilm | None = None
-        self._maps: dict[str | None, _Maps] = {}
+        self._part: Image | None = None
+        self._region: Bounds | None = None
+        self._runner: FilmRunner | SliceRunner | VolumeRunner | None = None
 
     @property
     def card(self) -> ModelCard:
         """The card of the loaded model."""
         return self.model.card
 
-    def set_image(self, image: Image) -> None:
+    def set_image(self, image: Image, region: Region | None = None, *, slices: bool = False) -> None:
         """Take an image; phrases are answered on it until the next one.
 
+        Args:
+            image: A film or a volume.
+            region: Part of it to look at, as if the image were cut to it; results are zero outside. None for all.
+            slices: Let a model of films read a volume slice by slice.
+
         Raises:
-            ImageError: The model does not read this kind of image, or the image has no finite value.
+            ImageError: The model does not read this kind of image, the image or its region is larger than what the
+                model was made for, the region misses the image, or the image has no finite value.
         """
-        check_fit(image, self.card)
-        image = with_sound_values(image)  # arrays and scenes come here without a reader's checks
-        self._film = prepare_film(image, self.card.preprocessing)
-        self._image, self._maps = image, {}
+        bounds = None if region is None else region.bounds(image.geometry)
+        part = image if bounds is None else cropped(image, bounds)
+        check_fit(part, self.card, slices=slices)
+        part = with_sound_values(part)  # arrays and scenes come here without a reader's checks
+        kind = SliceRunner if slices else VolumeRunner if part.kind == "volume" else FilmRunner
+        runner = kind(self._network, self._tokenizer, card=self.card, image=part)
+        self._image, self._part, self._region, self._runner = image, part, bounds, runner
 
     def segment(
         self,
@@ -143,167 +106,101 @@ class Segmenter:
             phrase: What was typed, at most 500 characters; None for the model's guess without any words.
             threshold: In (0, 1); None for the model's own.
             progress: Called with the share done in [0, 1] and the name of the stage.
-            is_cancelled: Asked between stages.
+            is_cancelled: Asked between stages, on a volume between windows.
 
         Returns:
             The result, on the image's own grid.
 
         Raises:
             PhraseError: The phrase is empty or too long.
+            ImageError: The phrase names what the model finds in a smaller region only; it says how large.
             ValueError: The threshold is not in (0, 1).
             Cancelled: `is_cancelled` said so; the segmenter stays usable.
             RuntimeError: There is no image yet.
         """
-        started = time.monotonic()
-        if self._image is None or self._film is None:
+        threshold = _checked_threshold(threshold, self.card.decision)
+        return self._answered(self._parsed(phrase), threshold, Reporter(progress, is_cancelled))
+
+    def segment_each(
+        self,
+        phrases: Sequence[str | Phrase | None],
+        *,
+        threshold: float | None = None,
+        progress: Progress | None = None,
+        is_cancelled: IsCancelled | None = None,
+    ) -> Iterator[Result]:
+        """Answer several phrases; the windows of a volume are read once for all of them.
+
+        Results come one by one, so that no more than one has to be held. Arguments and errors are those of `segment`.
+        """
+        threshold = _checked_threshold(threshold, self.card.decision)
+        parsed = [self._parsed(phrase) for phrase in phrases]
+        report, share = Reporter(progress, is_cancelled), 0.0
+        if isinstance(self._runner, VolumeRunner) and len(parsed) > 1:
+            share = 0.8
+            with memory_said(self.device):
+                self._runner.run([_words(phrase) for phrase in parsed], report.within(0.0, share))
+        for number, phrase in enumerate(parsed):
+            start, end = (share + (1 - share) * done / len(parsed) for done in (number, number + 1))
+            yield self._answered(phrase, threshold, report.within(start, end))
+
+    def _parsed(self, phrase: str | Phrase | None) -> Phrase | None:
+        if self._part is None:
             msg = "call set_image before segment"
             raise RuntimeError(msg)
         parsed = parse(phrase) if isinstance(phrase, str) else phrase
-        threshold = _checked_threshold(threshold, self.card.decision)
-        report = _Reporter(progress, is_cancelled)
+        check_phrase_fit(parsed, self._part, self.card)
+        return parsed
+
+    def _answered(self, phrase: Phrase | None, threshold: float, report: Reporter) -> Result:
+        started = time.monotonic()
+        assert self._image is not None
+        assert self._runner is not None
         report(0.0, "text")
-        maps = self._network_maps(parsed, report)
-        report(0.8, "original grid")
-        presence = presence_score(maps.probability, self.card.decision)
-        probability, pseudo_image = self._film.undo(maps.probability), self._film.undo(maps.pseudo_image)
-        mask = (probability >= threshold).astype(np.uint8)
-        answer = self._answer(parsed, presence, bool(mask.any()))
+        with memory_said(self.device):
+            maps = self._runner.maps(_words(phrase), report)
+        presence = calibrated(maps.evidence, self.card.decision)
+        probability, pseudo_image, mask = self._on_whole_grid(maps, threshold)
+        answer = settled_answer(
+            phrase, presence, self.card.decision, understood=self._understands(phrase), any_voxel=bool(mask.any())
+        )
         if answer not in ("found", "unsure"):
             mask = np.zeros_like(mask)
-        warnings = (*self._image.warnings, *_side_warning(parsed, mask, self._film))
         report(1.0, "done")
         return Result(
-            answer=answer, phrase=parsed, model=self.card.name, weights_sha256=self.card.sha256["weights.safetensors"],
-            threshold=threshold, presence=presence, warnings=warnings, seconds=time.monotonic() - started,
-            device=self.device, mask=mask, probability=probability, pseudo_image=pseudo_image,
-            geometry=self._image.geometry,
+            answer=answer, phrase=phrase, model=self.card.name, weights_sha256=self.card.sha256["weights.safetensors"],
+            threshold=threshold, presence=presence, warnings=self._warnings(phrase, mask),
+            seconds=time.monotonic() - started, device=self.device, mask=mask, probability=probability,
+            pseudo_image=pseudo_image, geometry=self._image.geometry, plan=maps.plan, region=self._region,
         )  # fmt: skip
 
-    def _network_maps(self, phrase: Phrase | None, report: _Reporter) -> _Maps:
-        key = None if phrase is None else phrase.normalized
-        if key not in self._maps:
-            self._maps[key] = self._run(key, report)
-        return self._maps[key]
+    def _on_whole_grid(self, maps: Maps, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Probability, pseudo-image and mask on the image's grid, zero outside the region."""
+        assert self._image is not None
+        probability, pseudo_image = maps.probability, maps.pseudo_image
+        if self._region is not None:
+            whole = [np.zeros(self._image.geometry.shape, dtype=np.float32) for _ in range(2)]
+            for target, part in zip(whole, (probability, pseudo_image), strict=True):
+                target[index_of(self._region)] = part
+            probability, pseudo_image = whole
+        return probability, pseudo_image, (probability >= threshold).view(np.uint8)
 
-    @torch.inference_mode()
-    def _run(self, words: str | None, report: _Reporter) -> _Maps:
-        try:
-            return self._averaged(words, report)
-        except torch.OutOfMemoryError as error:
-            msg = f"the device {self.device} ran out of memory; close what else uses it, or use --device cpu"
-            raise DeviceError(msg) from error
+    def _understands(self, phrase: Phrase | None) -> bool:
+        return phrase is None or phrase.known or self._tokenizer.knows_a_word(phrase.normalized)
 
-    def _averaged(self, words: str | None, report: _Reporter) -> _Maps:
-        assert self._film is not None
-        image = torch.from_numpy(self._film.array)[None, None].to(self.device)
-        report(0.1, "network")
-        logits, occupancy = self._logits(image, words)
-        if self.card.decision.mirror_average:
-            report(0.4, "network, mirrored")
-            mirrored, _ = self._logits(image.flip(2), None if words is None else swap_sides(words))
-            logits = (logits + mirrored.flip(2)) / 2
-        return _Maps(logits.sigmoid()[0, 0].cpu().numpy(), occupancy.sigmoid()[0, 0].cpu().numpy())
-
-    def _logits(self, image: torch.Tensor, words: str | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Segmentation and pseudo-image occupancy, `(1, 1, I, J)` each."""
-        device = torch.device(self.device)
-        tokens = self._tokenizer([words or ""]).to(device)
-        absent = torch.tensor([words is None], device=device)
-        output = self._network(image, tokens, absent=absent)
-        return output.logits, output.pseudo_logits[:, :1]
-
-    def _answer(self, phrase: Phrase | None, presence: float, any_voxel: bool) -> Answer:
-        decision = self.card.decision
-        if phrase is not None and phrase.contradictory:
-            return "contradictory"
-        if phrase is not None and phrase.negated:
-            return "negated"
-        if phrase is not None and not (phrase.known or self._tokenizer.knows_a_word(phrase.normalized)):
-            return "not_understood"
-        if presence < decision.not_found_below or not any_voxel:
-            return "not_found"
-        return "found" if presence >= decision.found_above else "unsure"
+    def _warnings(self, phrase: Phrase | None, mask: np.ndarray) -> tuple[str, ...]:
+        assert self._part is not None
+        warnings = self._part.warnings
+        if isinstance(self._runner, SliceRunner):
+            warnings = (*warnings, _SLICES_READ.format(name=self.card.name))
+        if self._part.kind == "volume":  # a crop has no midline
+            return warnings
+        return (*warnings, *_side_warning(phrase, mask if self._region is None else mask[index_of(self._region)],
+                                          self._part))  # fmt: skip
 
 
-class _Reporter:
-    """Tells progress and raises `Cancelled`."""
-
-    def __init__(self, progress: Progress | None, is_cancelled: IsCancelled | None) -> None:
-        self._progress, self._is_cancelled = progress, is_cancelled
-
-    def __call__(self, share: float, stage: str) -> None:
-        if self._is_cancelled is not None and self._is_cancelled():
-            msg = f"cancelled before the stage {stage!r}"
-            raise Cancelled(msg)
-        if self._progress is not None:
-            self._progress(share, stage)
-
-
-def choose_device(device: str) -> str:
-    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`.
-
-    Raises:
-        ValueError: Another word.
-        DeviceError: `cuda` was asked for and is not there; nothing falls back silently.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        msg = f"device must be auto, cpu or cuda, got {device!r}"
-        raise ValueError(msg)
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        msg = "device cuda was asked for, but torch finds no CUDA device; use --device cpu or auto"
-        raise DeviceError(msg)
-    return device
-
-
-def check_fit(image: Image, card: ModelCard) -> None:
-    """Refuse an image that the model was not made for.
-
-    Raises:
-        ImageError: Says what the image is, what the model reads, and what to do.
-    """
-    name = image.source or "the image"
-    if image.kind not in card.kinds:
-        msg = (
-            f"{name} is a {image.kind} of {' x '.join(map(str, image.geometry.shape))} voxels"
-            f"{f' ({image.modality})' if image.modality else ''}; the model {card.name!r} reads "
-            f"{' and '.join(card.kinds)}s: "
-            f"{card.summary} Choose another model or image"
-        )
-        raise ImageError(msg)
-    if image.modality is not None and image.modality not in card.modalities:
-        msg = (
-            f"{name} has the modality {image.modality}; the model {card.name!r} reads {', '.join(card.modalities)}. "
-            "Choose another model or image"
-        )
-        raise ImageError(msg)
-    if image.channels != card.image_channels:
-        msg = (
-            f"{name} has {image.channels} channels; the model {card.name!r} reads {card.image_channels}. "
-            "Convert a color picture of a grey film to grey first"
-        )
-        raise ImageError(msg)
-
-
-def presence_evidence(probability: np.ndarray) -> float:
-    """Mean of the highest logits of a map: large when a region of lesion size is sure, very negative when no pixel is.
-
-    Args:
-        probability: On the network's grid, in [0, 1].
-
-    Returns:
-        In [-12, 12].
-    """
-    clipped = np.clip(probability.astype(np.float64), 1e-9, 1 - 1e-9)
-    logits = np.clip(np.log(clipped / (1 - clipped)), -_LARGEST_LOGIT, _LARGEST_LOGIT)
-    count = max(1, round(_EVIDENCE_SHARE * logits.size))
-    return float(np.partition(logits, -count, axis=None)[-count:].mean())
-
-
-def presence_score(probability: np.ndarray, decision: DecisionConfig) -> float:
-    """How sure it is, in [0, 1], that what the phrase names is there: the evidence, calibrated as the card says."""
-    return 1 / (1 + math.exp(-(decision.presence_scale * presence_evidence(probability) + decision.presence_offset)))
+def _words(phrase: Phrase | None) -> str | None:
+    return None if phrase is None else phrase.normalized
 
 
 def _checked_threshold(threshold: float | None, decision: DecisionConfig) -> float:
@@ -315,17 +212,18 @@ def _checked_threshold(threshold: float | None, decision: DecisionConfig) -> flo
     return float(threshold)
 
 
-def _side_warning(phrase: Phrase | None, mask: np.ndarray, film: PreparedFilm) -> tuple[str, ...]:
+def _side_warning(phrase: Phrase | None, mask: np.ndarray, film: Image) -> tuple[str, ...]:
     """One sentence when most of a one-sided result lies on the other half of the film."""
     if phrase is None or phrase.side not in ("left", "right") or not mask.any():
         return ()
-    canonical = film.reorientation.apply(mask)
+    canonical = reorientation(film.axis_codes, FILM_CODES).apply(mask)
     half = canonical.shape[0] // 2
-    share_left = float(canonical[half:].sum() / canonical.sum())
-    share_named = share_left if phrase.side == "left" else 1 - share_left
+    share_high = float(canonical[half:].sum() / canonical.sum())
+    # The first canonical axis runs to the patient's left, and to the right of a picture.
+    share_named = share_high if (phrase.side == "left") == (phrase.frame == "patient") else 1 - share_high
     if share_named >= 0.5:
         return ()
+    place = "film: check the orientation of the film." if phrase.frame == "patient" else "image."
     return (
-        f"The phrase says {phrase.side}, but {1 - share_named:.0%} of the result lies on the other half of the film: "
-        "check the orientation of the film.",
+        f"The phrase says {phrase.side}, but {1 - share_named:.0%} of the result lies on the other half of the {place}",
     )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from TextGuidedSegLib.config import NetworkConfig
 from TextGuidedSegLib.weights import ModelCard
 
 # Python with torch, MONAI and transformers loaded, measured on Linux with torch 2.13 for CPUs.
@@ -17,6 +18,9 @@ _LIBRARIES_BYTES = 480 << 20
 # A film of 3000 x 2500 voxels raised the peak by 13 to 25 bytes a voxel: the image, its resampling, two results in
 # float32 with their reorientation, and the mask.
 _BYTES_PER_VOXEL = 32
+# A volume of 256 x 256 x 256 voxels: the image in 16 bits, its logits in 16 bits, probability and pseudo-image in
+# float32, the mask, and what the reader held.
+_BYTES_PER_VOXEL_OF_VOLUME = 20
 # Copies of a feature map that are alive at once: input, output, skip connection, and the convolution's own buffers.
 _LIVE_MAPS = 6
 
@@ -46,15 +50,22 @@ def host_forecast(card: ModelCard, shape: Sequence[int]) -> MemoryForecast:
         card: Card of the model.
         shape: `(I, J, K)` voxels, or with channels.
     """
-    network = card.network
-    stride = network.backbone.stem_stride
-    pixels = card.preprocessing.size**network.spatial_dims
-    values = sum(
-        filters * pixels / (stride * 2**level) ** network.spatial_dims
-        for level, filters in enumerate(network.backbone.filters)
+    network, preprocessing = card.network, card.preprocessing
+    if network.spatial_dims == 2:
+        needed = int(pass_bytes(network) * preprocessing.size**2) + _BYTES_PER_VOXEL * math.prod(shape)
+    else:
+        window = math.prod(min(size, side) for size, side in zip(shape, preprocessing.window, strict=False))
+        needed = int(pass_bytes(network) * window) + _BYTES_PER_VOXEL_OF_VOLUME * math.prod(shape)
+    return MemoryForecast(_LIBRARIES_BYTES + needed, available_host_bytes())
+
+
+def pass_bytes(network: NetworkConfig) -> float:
+    """Memory that one pass of a network needs for each pixel or voxel of its input, within a third."""
+    backbone, dims = network.backbone, network.spatial_dims
+    values: float = sum(
+        filters / (backbone.stem_stride * 2**level) ** dims for level, filters in enumerate(backbone.filters)
     )
-    needed = _LIBRARIES_BYTES + int(4 * _LIVE_MAPS * values) + _BYTES_PER_VOXEL * math.prod(shape)
-    return MemoryForecast(needed, available_host_bytes())
+    return 4 * _LIVE_MAPS * values
 
 
 if sys.platform == "win32":

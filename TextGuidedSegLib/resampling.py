@@ -109,15 +109,18 @@ def _resample(array: NDArray[Any], old: _Shape, new: _Shape) -> NDArray[Any]:
 def _resample_axis(array: NDArray[Any], axis: int, size: int) -> NDArray[Any]:
     from scipy.sparse import csr_array  # 0.2 s to import, and only resampling needs it
 
-    rows, columns, weights = _linear_weights(array.shape[axis], size)
+    rows, columns, weights = linear_weights(array.shape[axis], size)
     matrix = csr_array((weights.astype(array.dtype), (rows, columns)), shape=(size, array.shape[axis]))
     moved = np.moveaxis(array, axis, 0)
     mixed = matrix @ moved.reshape(array.shape[axis], -1)
     return np.ascontiguousarray(np.moveaxis(mixed.reshape(size, *moved.shape[1:]), 0, axis))
 
 
-def _linear_weights(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Non-zero entries (row, column, weight) of the `(new, old)` matrix of linear resampling; rows sum to 1."""
+def linear_weights(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Non-zero entries (row, column, weight) of the `(new, old)` matrix of linear resampling; rows sum to 1.
+
+    Entries are ordered by row, then by column.
+    """
     scale = old / new
     radius = max(scale, 1.0)  # enlarging: plain linear interpolation; shrinking: the triangle grows with the new pixel
     centers = (np.arange(new) + 0.5) * scale - 0.5

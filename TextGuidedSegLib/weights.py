@@ -41,12 +41,13 @@ class DecisionConfig:
 
     Attributes:
         threshold: Probability from which a voxel belongs to the segment.
-        presence_scale: Presence is the sigmoid of this times the evidence (`inference.presence_evidence`) ...
+        presence_scale: Presence is the sigmoid of this times the evidence (`presence.presence_evidence`) ...
         presence_offset: ... plus this.
         not_found_below: Presence under which the answer is *not found*.
         found_above: Presence from which the answer is *found*; in between it is *unsure*.
         pseudo_threshold: Threshold of the pseudo-image where it is scored or drawn as a mask.
-        mirror_average: Average with the mirrored film and swapped side words, which makes left and right exactly equal.
+        mirror_average: Average with the mirrored image and mirrored words, which makes left and right exactly equal.
+        evidence_mm3: Volume whose highest logits are the evidence for presence; None for a hundredth of the image.
     """
 
     threshold: float = 0.5
@@ -56,6 +57,20 @@ class DecisionConfig:
     found_above: float = 0.6
     pseudo_threshold: float = 0.3
     mirror_average: bool = True
+    evidence_mm3: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FieldOfView:
+    """How large a part of the patient a model expects to see around some structures.
+
+    Attributes:
+        structures: Their names in the vocabulary; empty for all others.
+        largest_mm: Longest side of the image or of the region of interest.
+    """
+
+    structures: tuple[str, ...]
+    largest_mm: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +84,8 @@ class ModelCard:
         kinds: Image kinds it reads: `film`, `volume`.
         modalities: DICOM modalities it reads; an image that does not say its modality is accepted.
         image_channels: 1 for grey, 3 for color.
+        reads_grey: Trained on grey films too, their values repeated in each channel; a color model that is not refuses
+            them.
         phrases: Examples of what it was trained to find.
         network: Network configuration.
         preprocessing: Preprocessing of the image.
@@ -76,6 +93,8 @@ class ModelCard:
         sha256: Hash of each file.
         license: Short name of the license of the weights; the text is in `LICENSE.txt`.
         research_only: Not a medical device.
+        fields_of_view: What a volume may show for which structures: a model that was trained on crops does not find a
+            structure in a whole head. Empty for no limit.
         training_data: Data sets and their terms.
         figures: Measured figures with the commands that give them.
         limits: What it does not do.
@@ -94,6 +113,8 @@ class ModelCard:
     sha256: dict[str, str]
     license: str
     research_only: bool = True
+    reads_grey: bool = False
+    fields_of_view: tuple[FieldOfView, ...] = ()
     training_data: tuple[str, ...] = ()
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     limits: tuple[str, ...] = ()
@@ -228,13 +249,13 @@ def load_network(model: Model, device: str = "cpu") -> tuple[FusedNetwork, Phras
     from safetensors.torch import load_file
 
     from TextGuidedSegLib.network import FusedNetwork, second_names
-    from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
+    from TextGuidedSegLib.text_encoder import PhraseTokenizer, build_text_encoder
 
     verify(model)
     config = model.card.network
     tokenizer = PhraseTokenizer.from_file(model.folder / TOKENIZER_FILE, config.text.max_tokens)
     try:
-        network = FusedNetwork(config, TextEncoder.compact(config.text, tokenizer.vocabulary_size))
+        network = FusedNetwork(config, build_text_encoder(config.text, tokenizer.vocabulary_size))
         state = load_file(model.folder / WEIGHTS_FILE)
         repeated = second_names(network.state_dict()).items()
         state |= {second: state[first] for second, first in repeated if first in state and second not in state}

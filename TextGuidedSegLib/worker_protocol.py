@@ -59,10 +59,10 @@ class Crop:
         return i, j, k
 
     def whole(self) -> NDArray[Any]:
-        """The array on the full grid; the voxels themselves, not a copy, if the box is the grid."""
+        """The array on the full grid, in the same memory order; not a copy if the box is the grid."""
         if self.array.shape == self.shape:
             return self.array
-        full = np.zeros(self.shape, self.array.dtype)
+        full = np.zeros(self.shape, self.array.dtype, order="F" if self.array.flags.f_contiguous else "C")
         full[self.box] = self.array
         return full
 

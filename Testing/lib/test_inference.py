@@ -193,7 +193,7 @@ class TestOneImageManyPhrases:
     def test_the_image_is_prepared_once(
         self, segmenter: Segmenter, film: Image, monkeypatch: pytest.MonkeyPatch, network_runs: list[tuple[int, ...]]
     ) -> None:
-        monkeypatch.setattr("TextGuidedSegLib.inference.prepare_film", None)
+        monkeypatch.setattr("TextGuidedSegLib.film_runner.prepare_film", None)
         for phrase in (LEFT, RIGHT, LEFT, "Left  lower LUNG opacity", None, None):
             segmenter.segment(phrase)
         assert network_runs == [(1, 1, 40, 48)] * 6, "three different phrases, each with its mirror image"

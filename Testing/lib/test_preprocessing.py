@@ -120,3 +120,66 @@ class TestNumbers:
         film[7, 9] = value
         with pytest.raises(ImageError, match=r"the image holds values that are not finite .* replace them"):
             prepare_film(film_image(film), CONFIG)
+
+
+class TestColor:
+    @pytest.mark.parametrize("codes", ORIENTATIONS[::5], ids="".join)
+    def test_the_network_sees_the_same_colors_in_every_orientation(self, codes: AxisCodes) -> None:
+        upright, turned = (prepare_film(_color_image(one), CONFIG, channels=3) for one in (ORIENTATIONS[0], codes))
+        assert turned.array.tobytes() == upright.array.tobytes()
+        assert (turned.array.shape, turned.array.dtype) == ((3, 24, 32), np.float32)
+        back = turned.undo(turned.array[0])
+        assert back.shape == _color_image(codes).geometry.shape
+
+    def test_a_picture_keeps_its_left_and_top_first(self) -> None:
+        picture = np.zeros((40, 40, 3), dtype=np.uint8)
+        picture[:8, :4] = (250, 10, 30)  # top left, as displayed
+        array = prepare_film(Image.from_array(picture), PreprocessingConfig(size=40), channels=3).array
+        assert np.argwhere(array[0] > 0).max(axis=0).tolist() == [3, 7]
+
+    def test_one_scale_keeps_the_ratio_of_the_colors(self) -> None:
+        picture = _color_picture()
+        array = prepare_film(Image.from_array(picture), PreprocessingConfig(size=40, low_percentile=0,
+                             high_percentile=100), channels=3).array  # fmt: skip
+        assert array.mean() == pytest.approx(0, abs=1e-5)
+        assert array.std() == pytest.approx(1, abs=1e-5)
+        values = np.moveaxis(picture.astype(np.float64), (2, 1, 0), (0, 1, 2))
+        slope = np.polyfit(values.ravel(), array.ravel(), 1)
+        np.testing.assert_allclose(np.polyval(slope, values), array, atol=1e-4)
+
+    def test_swapped_channels_come_out_swapped(self) -> None:
+        picture = _color_picture()
+        one, two = (
+            prepare_film(Image.from_array(values), CONFIG, channels=3).array for values in (picture, picture[..., ::-1])
+        )
+        np.testing.assert_allclose(one[::-1], two, atol=1e-6)
+
+    def test_a_grey_film_goes_into_each_channel_as_a_picture_of_equal_channels_does(
+        self, a_picture: np.ndarray
+    ) -> None:
+        grey = prepare_film(Image.from_array(a_picture), CONFIG)
+        for film in (a_picture, np.repeat(a_picture[..., None], 3, axis=2)):
+            array = prepare_film(Image.from_array(film), CONFIG, channels=3).array
+            assert array.shape == (3, *grey.array.shape)
+            np.testing.assert_allclose(array, np.stack([grey.array] * 3), atol=1e-2)
+        repeated = prepare_film(Image.from_array(a_picture), CONFIG, channels=3)
+        assert all(channel.tobytes() == grey.array.tobytes() for channel in repeated.array)
+        assert repeated.channels_first.shape == (3, *grey.array.shape)
+        assert grey.channels_first.tobytes() == grey.array.tobytes()
+        assert grey.channels_first.shape == (1, *grey.array.shape)
+
+    @pytest.mark.parametrize(("stored", "read", "expected"), [(3, 1, "1"), (4, 3, "1 or 3"), (4, 1, "1")])
+    def test_colors_that_the_network_does_not_read_are_refused(self, stored: int, read: int, expected: str) -> None:
+        film = Image.from_array(np.zeros((40, 30, stored), dtype=np.uint8))
+        with pytest.raises(ImageError, match=rf"the image has {stored} channels, expected {expected}$"):
+            prepare_film(film, CONFIG, channels=read)
+
+
+def _color_picture() -> np.ndarray:
+    return np.random.default_rng(5).integers(0, 256, (40, 30, 3)).astype(np.uint8) // np.array([1, 2, 4], np.uint8)
+
+
+def _color_image(codes: AxisCodes) -> Image:
+    channels = [film_image(channel, codes) for channel in np.moveaxis(_color_picture(), -1, 0)]
+    array = np.stack([channel.array for channel in channels], axis=-1)
+    return Image.from_array(array, channels[0].geometry.affine_ijk_to_ras)

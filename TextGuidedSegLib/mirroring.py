@@ -1,0 +1,26 @@
+"""What a phrase is called when the volume is mirrored: sides change, but names that hold a side word stay.
+
+The left ventricle of a mirrored heart is still the left ventricle: its thick wall makes it so, not its place. A film
+shows no chambers, so there every side word changes (`phrase.swap_sides`).
+"""
+
+from __future__ import annotations
+
+from TextGuidedSegLib.phrase import parse, swap_sides
+
+# Structures of the vocabulary whose *left* and *right* are part of a name.
+NAMED_BY_SIDE = frozenset({"ventricle", "ventricular cavity", "myocardium", "atrium"})
+
+
+def mirrored_words(text: str) -> str:
+    """The phrase for the mirrored volume; twice gives the text again, as `swap_sides` does.
+
+    Args:
+        text: 1 to 500 characters, or nothing at all.
+    """
+    if not text.strip():
+        return text
+    places = parse(text).places
+    if places and all(place.structure in NAMED_BY_SIDE for place in places):
+        return text
+    return swap_sides(text)

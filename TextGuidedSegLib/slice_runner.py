@@ -1,0 +1,79 @@
+"""A model of films on a stack of slices: each slice is a film of its own. An explicit choice, never a fallback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from TextGuidedSegLib.film_runner import FilmRunner
+from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, coded_geometry, reorientation
+from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.network import FusedNetwork
+from TextGuidedSegLib.presence import presence_evidence
+from TextGuidedSegLib.running import Maps, Reporter
+from TextGuidedSegLib.text_encoder import PhraseTokenizer
+from TextGuidedSegLib.weights import ModelCard
+
+# How slices are looked at: columns, rows, and the axis across them, for axial, coronal and sagittal ones.
+_DISPLAYS: dict[str, AxisCodes] = {"S": ("L", "P", "S"), "A": ("L", "I", "A"), "R": ("P", "I", "R")}
+
+
+class SliceRunner:
+    """Runs a network of films on the slices of a volume.
+
+    Slices lie across the axis with the largest voxels, as they were scanned; equal voxels make axial ones. They are
+    shown to the network as a radiologist sees them: the patient's left on the right, front or head up.
+
+    Args:
+        network: From `weights.load_network`.
+        tokenizer: Likewise.
+        card: Card of the model.
+        image: The volume.
+    """
+
+    def __init__(self, network: FusedNetwork, tokenizer: PhraseTokenizer, *, card: ModelCard, image: Image) -> None:
+        self._network, self._tokenizer, self._card = network, tokenizer, card
+        across = _scanned_across(image)
+        self._step = reorientation(image.axis_codes, _DISPLAYS[across])
+        self._mirrors = across != "R"
+        self._image = image
+        self._slices = self._step.view(image.array)
+        self._spacing = self._step.apply_to_geometry(image.geometry).spacing_mm.tolist()
+
+    def maps(self, words: str | None, report: Reporter) -> Maps:
+        """Answer one phrase; the evidence is that of the slice with the most.
+
+        Args:
+            words: Normalized phrase; None for no phrase.
+            report: Told of every slice.
+
+        Raises:
+            Cancelled: The caller said so.
+        """
+        count = self._slices.shape[2]
+        probability, pseudo_image = (np.zeros(self._image.geometry.shape, dtype=np.float32) for _ in range(2))
+        views = [self._step.view(one) for one in (probability, pseudo_image)]
+        evidence = []
+        for number, film in enumerate(self._films()):
+            runner = FilmRunner(self._network, self._tokenizer, card=self._card, image=film)
+            part = report.within(number / count, (number + 1) / count)
+            part(0.0, f"slice {number + 1} of {count}")
+            maps = runner.network_maps(words, part, mirrors=self._mirrors)
+            evidence.append(presence_evidence(maps.probability))
+            for view, one in zip(views, maps, strict=True):
+                view[:, :, number] = runner.film.undo(one)[:, :, 0]
+        return Maps(max(evidence), probability, pseudo_image)
+
+    def _films(self) -> Iterator[Image]:
+        for number in range(self._slices.shape[2]):
+            array = np.ascontiguousarray(self._slices[:, :, number : number + 1])
+            geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES, self._spacing)
+            yield Image(array, geometry, FILM_CODES, "film", source=self._image.source)
+
+
+def _scanned_across(image: Image) -> str:
+    """Positive code of the axis with the largest voxels."""
+    step = reorientation(image.axis_codes, ("R", "A", "S"))
+    spacing = np.round(step.apply_to_geometry(image.geometry).spacing_mm, 4)
+    return "RAS"[2 - int(spacing[::-1].argmax())]
