@@ -24,7 +24,7 @@ def add_film(scene: Any, *, size: tuple[int, int] = (96, 80), name: str = "film"
     return add_volume(scene, film.array.T[:, :, None], FILM_AFFINE, name=name)
 
 
-def wait_until(condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], bool], *, timeout_s: float = 240.0) -> None:
     """Let Qt work until something is true."""
     end = time.monotonic() + timeout_s
     while not condition():
