@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import tempfile
 import time
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ def wheels(module, tmp_path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(requirements, "REQUIREMENTS_FILE", listed)
     monkeypatch.setattr(requirements, "_downloads", lambda: {"torch": 200, "numpy": 16, "tgsdemo": 3})
     install_into(tmp_path / "target", monkeypatch)
+    monkeypatch.delitem(sys.modules, "tgsdemo", raising=False)  # other tests load one of that name
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     write_wheel(tmp_path / "wheels", "tgsdemo", "1.5")
