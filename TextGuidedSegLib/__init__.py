@@ -12,14 +12,15 @@ Reading order of the files:
     io, files                                   files to images
     export, overlay, tags, provenance           results to files, with where they came from
     phrase, language                            what the words mean
-    config, preprocessing                       what a network was built for
+    config, preprocessing, volume_preprocessing what a network was built for; with slabs, windows, region
     text_encoder, pseudo_image, backbones       the parts of the network
     network                                     the parts wired together
-    weights, inference                          stored networks, and the run from phrase to segment
+    weights, inference                          stored networks, and the run from phrase to segment; with fit, result,
+                                                presence, running, mirroring, film_runner, volume_runner, slice_runner
     cli                                         the same from a shell
     worker                                      the same from a process that asks; with worker_protocol, worker_channel,
                                                 warm_segmenter, memory
-    phantom, phantom_anatomy                    synthetic films for tests and demonstrations
+    phantom, phantom_anatomy, phantom_volume    synthetic films and volumes for tests and demonstrations
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ if TYPE_CHECKING:
         TextGuidedSegError,
         WeightsError,
     )
+    from TextGuidedSegLib.fit import choose_model
     from TextGuidedSegLib.geometry import Geometry
     from TextGuidedSegLib.image import Image
     from TextGuidedSegLib.inference import Result, Segmenter
     from TextGuidedSegLib.io import read_image
     from TextGuidedSegLib.language.vocabulary import load_vocabulary
     from TextGuidedSegLib.phrase import Phrase, parse
+    from TextGuidedSegLib.region import Region
     from TextGuidedSegLib.weights import find_model, list_models
 
 __version__ = "0.1.0"
@@ -56,11 +59,13 @@ __all__ = [
     "ImageError",
     "Phrase",
     "PhraseError",
+    "Region",
     "Result",
     "Segmenter",
     "TextGuidedSegError",
     "WeightsError",
     "__version__",
+    "choose_model",
     "find_model",
     "list_models",
     "load_vocabulary",
@@ -77,10 +82,12 @@ _HOME = {
     "ImageError": "errors",
     "Phrase": "phrase",
     "PhraseError": "errors",
+    "Region": "region",
     "Result": "inference",
     "Segmenter": "inference",
     "TextGuidedSegError": "errors",
     "WeightsError": "errors",
+    "choose_model": "fit",
     "find_model": "weights",
     "list_models": "weights",
     "load_vocabulary": "language.vocabulary",

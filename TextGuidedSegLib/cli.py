@@ -72,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--overlay", metavar="X.png", help="write a picture with the result")
     segment.add_argument("--film", metavar="X.nrrd", help="write the image itself on the grid of the other files")
     segment.add_argument("--threshold", type=float, metavar="T", help="probability from which a voxel belongs to it")
+    corners = ("R0", "A0", "S0", "R1", "A1", "S1")
+    segment.add_argument(
+        "--region", nargs=6, type=float, metavar=corners, help="look at a box only: two corners in RAS mm"
+    )
     segment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     segment.add_argument("--json", action="store_true", help="print a JSON summary")
     segment.set_defaults(command=_segment)
@@ -91,18 +95,20 @@ def _parser() -> argparse.ArgumentParser:
 def _segment(options: argparse.Namespace) -> int:
     from TextGuidedSegLib.io import read_image
     from TextGuidedSegLib.phrase import parse
+    from TextGuidedSegLib.region import Region
     from TextGuidedSegLib.weights import find_model, verify
 
     # Everything cheap that can be wrong is checked before torch is loaded and before anything is written.
     targets = _checked_outputs(options)
     phrase = parse(options.phrase)
+    region = None if options.region is None else Region.ras_mm(options.region[:3], options.region[3:])
     model = find_model(options.model)
     verify(model)
     image = read_image(options.image)
     from TextGuidedSegLib.inference import Segmenter
 
     segmenter = Segmenter(model, device=options.device)
-    segmenter.set_image(image)
+    segmenter.set_image(image, region)
     result = segmenter.segment(phrase, threshold=options.threshold)
     _write_outputs(targets, image, result, name=phrase.text.strip())
     summary = {
@@ -117,6 +123,7 @@ def _segment(options: argparse.Namespace) -> int:
         "outputs": {name: str(path) for name, path in targets.items()},
         "threshold": result.threshold,
         "device": result.device,
+        "windows": None if result.plan is None else result.plan.to_dict(),
         "parsed": phrase.to_dict(),
         "weights_sha256": result.weights_sha256,
         "weights_license": model.card.license,

@@ -113,7 +113,7 @@ def evaluate_case(segmenter: Segmenter, row: Row, phrase: str | None, options: a
         pseudo=overlap(pseudo >= segmenter.card.decision.pseudo_threshold, truth),
         peak=float(peak_in_target(pseudo, truth)) if truth.any() else math.nan,
         side_mass=_side_mass(result, image.axis_codes),
-        surface_dice=surface_dice(result.mask, truth, image.geometry.spacing_mm, SURFACE_TOLERANCE_MM)
+        surface_dice=surface_dice(result.mask, truth, image.geometry.spacing_mm.tolist(), SURFACE_TOLERANCE_MM)
         if image.kind == "volume" and image.spacing_known
         else math.nan,
     )

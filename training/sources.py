@@ -16,11 +16,13 @@ from training.datasets.unworded import Unworded
 from training.datasets.volume_sample import VolumeSource
 from training.grammar_picture import Picture
 
+Source = SampleSource | VolumeSource
+
 _PHANTOM_SEED = 100_000  # test and demonstration phantoms have small seeds
 _LEAST_SHARE = 1e-9  # of phantoms: what is left of shares that add up to one
 
 
-def build_sources(config: TrainConfig) -> list[tuple[float, SampleSource | VolumeSource]]:
+def build_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     """The data sets with the share of samples drawn from each; a set without a share is not read.
 
     A network that does not read words is shown whole masks of the sets of findings.
@@ -49,7 +51,7 @@ def build_sources(config: TrainConfig) -> list[tuple[float, SampleSource | Volum
     return sources
 
 
-def _volume_sources(config: TrainConfig) -> list[tuple[float, VolumeSource]]:
+def _volume_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     data = config.data
     if not data.volume_sets or min(chosen.share for chosen in data.volume_sets) <= 0:
         msg = "a network of three dimensions needs data.volume_sets, each with a share above 0"
@@ -75,9 +77,9 @@ def _checked_rest(data: DataConfig) -> float:
     return rest
 
 
-def _chest_sources(config: TrainConfig) -> list[tuple[float, SampleSource]]:
+def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     data = config.data
-    sources: list[tuple[float, SampleSource]] = []
+    sources: list[tuple[float, Source]] = []
     if not _has_chest(data):
         return sources
     rows = read_index(data.chest_infection)

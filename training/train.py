@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer
@@ -178,9 +178,9 @@ def draw_batch(
     rng = random.Random(config.seed * 1_000_003 + step)
     weights = [weight for weight, _ in sources]
     if config.network.spatial_dims == 3:  # of one set, because crops of another have another size
-        source = rng.choices([source for _, source in sources], weights)[0]
-        return collate_volumes([source.draw(rng) for _ in range(config.batch_size)])
-    chosen = rng.choices([source for _, source in sources], weights, k=config.batch_size)
+        volumes = cast(VolumeSource, rng.choices([source for _, source in sources], weights)[0])
+        return collate_volumes([volumes.draw(rng) for _ in range(config.batch_size)])
+    chosen = cast(list[SampleSource], rng.choices([source for _, source in sources], weights, k=config.batch_size))
     return collate([source.draw(rng) for source in chosen], config.network.image_channels)
 
 

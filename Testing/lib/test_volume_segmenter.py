@@ -261,6 +261,20 @@ class TestCommandLine:
         assert sitk.GetArrayFromImage(sitk.ReadImage(str(out))).sum() == told["voxels"]
         assert (tmp_path / "look.png").stat().st_size > 100
 
+    def test_a_region_in_the_world(
+        self, model: Path, tmp_path: Path, array: np.ndarray, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        stored = sitk.GetImageFromArray(array.transpose(2, 1, 0))
+        stored.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+        sitk.WriteImage(stored, str(tmp_path / "scan.nii.gz"))
+        box = ["--region", "4", "5", "6", "23.5", "20", "21"]
+        written = ["--probability", str(tmp_path / "p.nrrd"), "--json"]
+        assert cli.main(["segment", str(tmp_path / "scan.nii.gz"), LEFT, "--model", str(model), *box, *written]) == 0
+        assert json.loads(capsys.readouterr().out)["windows"]["count"] == 1
+        inside = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "p.nrrd"))).transpose(2, 1, 0) > 0
+        assert inside[4:24, 5:21, 6:22].all()
+        assert inside.sum() == 20 * 16 * 16
+
     def test_a_ct_is_answered_with_one_sentence(
         self, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

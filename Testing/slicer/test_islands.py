@@ -55,7 +55,7 @@ def test_the_island_at_a_place_in_the_world_is_kept_or_removed(scene, number: in
     place = points[len(points) // 2]
 
     island = islandAt(node, segment_id, place)
-    assert island.voxels == first.sum()
+    assert island.inside.sum() == first.sum()
     removeIsland(island, node, segment_id)
     assert same_points(segment_points(node, segment_id, parents), mask_points(second, affine, parents))
     assert islandAt(node, segment_id, place) is None
@@ -84,7 +84,7 @@ def test_a_film_is_met_before_and_behind_its_plane(scene, offset: float) -> None
     first, _ = two_islands((12, 11, 1))
     normal = FILM_AFFINE[:3, 2]
     for point in mask_points(first, FILM_AFFINE):
-        assert islandAt(node, segment_id, point + offset * normal).voxels == first.sum()
+        assert islandAt(node, segment_id, point + offset * normal).inside.sum() == first.sum()
     assert islandAt(node, segment_id, mask_points(first, FILM_AFFINE)[0] + 3 * normal) is None
 
 
@@ -92,7 +92,7 @@ def test_the_nearer_of_two_islands_is_meant(scene) -> None:
     node, segment_id = made(scene, np.eye(4))
     first, second = two_islands()
     for x, y, mask in ((4.4, 5.4, first), (4.6, 5.6, second)):
-        assert islandAt(node, segment_id, (x, y, 2)).voxels == mask.sum()
+        assert islandAt(node, segment_id, (x, y, 2)).inside.sum() == mask.sum()
 
 
 def test_places_without_the_segment_give_no_island(scene) -> None:
@@ -109,7 +109,7 @@ def test_under_a_warp_the_place_on_the_screen_counts(scene) -> None:
     point = mask_points(first, STRAIGHT)[10]
     seen = warp.GetTransformToParent().TransformPoint(point)
     assert np.linalg.norm(seen - point) > 1
-    assert islandAt(node, segment_id, seen).voxels == first.sum()
+    assert islandAt(node, segment_id, seen).inside.sum() == first.sum()
 
 
 def test_other_segments_keep_every_voxel_even_in_the_same_layer(scene) -> None:

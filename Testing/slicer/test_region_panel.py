@@ -157,6 +157,16 @@ def test_it_is_kept_with_the_scene_and_forgotten_with_it(widget, client, scene) 
     assert widget.ui.regionLabel.isHidden()
 
 
+def test_after_cleanup_nothing_follows_the_region(module, client, film, scene, monkeypatch) -> None:
+    monkeypatch.setattr(module.TextGuidedSegLogic, "client", property(lambda self: client))
+    made = module.TextGuidedSegWidget()
+    made.ui.newRegionButton.click()
+    controls = made.panel._region
+    assert controls.Observations != []
+    made.cleanup()
+    assert controls.Observations == []
+
+
 def test_a_deleted_region_is_the_whole_image_again(widget, scene) -> None:
     widget.ui.newRegionButton.click()
     scene.RemoveNode(widget.logic.getParameters().region)

@@ -164,6 +164,7 @@ def test_a_ui_file_with_a_mistake_is_not_loaded(tmp_path, wrong: str, message: s
         slicer.util.loadUI(str(path))
 
 
+@pytest.mark.standins
 def test_an_exception_in_a_callback_is_kept_for_the_test(scene) -> None:
     import qt
 
@@ -175,3 +176,13 @@ def test_an_exception_in_a_callback_is_kept_for_the_test(scene) -> None:
     button.clicked.connect(lambda: 1 / 0)
     button.click()
     assert isinstance(signals.failures.pop(), ZeroDivisionError)
+
+
+@pytest.mark.standins
+def test_the_segment_editor_has_no_more_than_slicers() -> None:
+    from Testing.slicer.standins import api
+    from Testing.slicer.standins.segment_editor import SegmentEditorWidget
+
+    names = {name for name in vars(SegmentEditorWidget) if not name.startswith("_")}
+    assert names
+    assert names <= api.described("qMRMLSegmentEditorWidget").methods

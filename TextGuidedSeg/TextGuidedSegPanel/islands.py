@@ -21,17 +21,10 @@ class Island:
     Attributes:
         image: The whole segment, `vtkOrientedImageData` of 0 and 1 in the segmentation's frame; a copy.
         inside: `(I, J, K)` bool on the same grid, True in the island.
-        position: `(x, y, z)` in RAS mm in the world, where it was pointed at.
     """
 
     image: object
     inside: np.ndarray
-    position: tuple[float, float, float]
-
-    @property
-    def voxels(self) -> int:
-        """Number of voxels."""
-        return int(np.count_nonzero(self.inside))
 
 
 def pointedAt(scene) -> tuple[float, float, float] | None:
@@ -79,7 +72,7 @@ def islandAt(segmentationNode, segmentId: str, position) -> Island | None:
     seed = _seed(filled, _indexOf(image, segmentationNode, position))
     if seed is None:
         return None
-    return Island(image, _connected(filled, seed), tuple(position))
+    return Island(image, _connected(filled, seed))
 
 
 def keepIsland(island: Island, segmentationNode, segmentId: str) -> None:

@@ -100,5 +100,5 @@ class OverlayControls:
             widget.enabled = isOn
 
     def _onContentChanged(self, index: int) -> None:
-        if self._parameters is not None and index >= 0:
+        if self._parameters is not None and self._parameters.overlayContent != _CONTENTS[index]:
             self._parameters.overlayContent = _CONTENTS[index]

@@ -15,13 +15,13 @@ def moveIntoView(mask: Crop, volumeNode) -> None:
     """Move every slice view to where most of a mask is; in-plane the views stay where they are.
 
     Args:
-        mask: On the volume's grid, nonzero inside; an empty one moves nothing.
+        mask: On the volume's grid, 1 inside and 0 outside; an empty one moves nothing.
         volumeNode: The volume the mask was made from.
     """
     # Not the center of the segment, which may lie outside of it, and which takes Slicer a tenth of a second on a film.
-    areas = [np.count_nonzero(mask.array, axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
     if not mask.array.any():
         return
+    areas = [mask.array.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.int32) for axis in range(3)]
     fullest = [first + int(area.argmax()) for first, area in zip(mask.start, areas, strict=True)]
     toWorld = vtk.vtkGeneralTransform()
     slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(volumeNode.GetParentTransformNode(), None, toWorld)

@@ -210,7 +210,8 @@ def _resampled(labels: np.ndarray, prepared: PreparedVolume) -> np.ndarray:
         return canonical
     values = np.unique(canonical)
     shares = [prepared.plan.apply((canonical == value).astype(np.float32)) for value in values]
-    return values[np.argmax(shares, axis=0)]
+    most: np.ndarray = values[np.argmax(shares, axis=0)]
+    return most
 
 
 def _start(labelled: np.ndarray, patch: Shape, rng: random.Random) -> Shape:

@@ -66,7 +66,7 @@ class ScriptedEffect:
         assert isinstance(value, str)
         if self.parameterSetNode().GetAttribute(f"{self.name}.{name}") != value:
             self.parameterSetNode().SetAttribute(f"{self.name}.{name}", value)
-            self._editor.follow()
+            self._editor._follow()
 
     def setParameterDefault(self, name: str, value: str) -> None:  # noqa: N802
         """Store a parameter that is not there yet."""
@@ -79,18 +79,18 @@ class ScriptedEffect:
 
     def defaultModifierLabelmap(self) -> Any:  # noqa: N802
         """An empty labelmap on the editor's grid."""
-        logic = self._editor.logic
+        logic = self._editor._logic
         logic.UpdateReferenceGeometryImage()
         logic.ResetModifierLabelmapToDefault()
         return logic.GetModifierLabelmap()
 
     def saveStateForUndo(self) -> None:  # noqa: N802
         """Keep the segmentation as it is now."""
-        self._editor.logic.SaveStateForUndo()
+        self._editor._logic.SaveStateForUndo()
 
     def modifySegmentByLabelmap(self, node: Any, segmentId: str, labelmap: Any, mode: int) -> None:  # noqa: N802, N803
         """Change a segment within the mask."""
-        self._editor.logic.ModifySegmentByLabelmap(node, segmentId, labelmap, mode, self.perSegment, _MASK_BYPASSED)
+        self._editor._logic.ModifySegmentByLabelmap(node, segmentId, labelmap, mode, self.perSegment, _MASK_BYPASSED)
 
 
 class SegmentEditorWidget:
@@ -99,37 +99,37 @@ class SegmentEditorWidget:
     def __init__(self) -> None:
         self._effects: dict[str, ScriptedEffect] = {}
         self._active: ScriptedEffect | None = None
-        self.__dict__["logic"] = slicer.vtkSlicerSegmentEditorLogic()
+        self._logic = slicer.vtkSlicerSegmentEditorLogic()
 
     def setMRMLScene(self, scene: Any) -> None:  # noqa: N802
         """Work in this scene."""
-        self.logic.SetMRMLScene(scene)
+        self._logic.SetMRMLScene(scene)
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:  # noqa: N802
         """Keep choices in this node."""
-        self.logic.SetSegmentEditorNode(node)
+        self._logic.SetSegmentEditorNode(node)
 
     def mrmlSegmentEditorNode(self) -> Any:  # noqa: N802
         """Where choices are kept."""
-        return self.logic.GetSegmentEditorNode()
+        return self._logic.GetSegmentEditorNode()
 
     def setSegmentationNode(self, node: Any) -> None:  # noqa: N802
         """Edit this segmentation."""
-        self.logic.SetSegmentationNode(node)
+        self._logic.SetSegmentationNode(node)
         history = slicer.vtkSegmentationHistory()
         history.SetSegmentation(node.GetSegmentation())
-        self.logic.SetSegmentationHistory(history)
-        self.follow()
+        self._logic.SetSegmentationHistory(history)
+        self._follow()
 
     def setSourceVolumeNode(self, node: Any) -> None:  # noqa: N802
         """Edit on this image."""
-        self.logic.SetSourceVolumeNode(node)
-        self.follow()
+        self._logic.SetSourceVolumeNode(node)
+        self._follow()
 
     def setCurrentSegmentID(self, segmentId: str) -> None:  # noqa: N802, N803
         """Edit this segment."""
-        self.logic.SetCurrentSegmentID(segmentId)
-        self.follow()
+        self._logic.SetCurrentSegmentID(segmentId)
+        self._follow()
 
     def setActiveEffectByName(self, name: str) -> None:  # noqa: N802
         """Choose an effect; an empty name chooses none."""
@@ -146,14 +146,14 @@ class SegmentEditorWidget:
 
     def undo(self) -> None:
         """One step back."""
-        self.logic.Undo()
+        self._logic.Undo()
 
     def deleteLater(self) -> None:  # noqa: N802
         """Delete it with its effects."""
         for effect in self._effects.values():
             effect.self().cleanup()
 
-    def follow(self) -> None:
+    def _follow(self) -> None:
         """Tell the effects that something changed."""
         for effect in self._effects.values():
             effect.self().updateGUIFromMRML()
