@@ -17,6 +17,9 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 
 GPU_MARK := $(shell nvidia-smi -L >/dev/null 2>&1 || echo 'not gpu')
 
+# Files of tests side by side, one thread each; four at most, because each holds torch and Slicer's libraries.
+SIDE_BY_SIDE ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: setup demo test test-all check test-slicer
 
 setup: $(STAMP)
@@ -46,7 +49,7 @@ demo: $(STAMP)
 	@echo 'Summary:      $(CURDIR)/$(DEMO)/summary.json'
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -q -m 'not slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not gpu' $(SIDE_BY_SIDE)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q -m '$(GPU_MARK)'

@@ -11,6 +11,10 @@ from typing import Any, TypeVar
 
 Record = TypeVar("Record")
 
+# Share of the network's grid whose highest logits are the evidence for presence: the area of the smallest lesions of
+# the training data. Logits, because the probabilities of anything the words point at are all near one.
+EVIDENCE_SHARE = 0.01
+
 
 @dataclasses.dataclass(frozen=True)
 class TextEncoderConfig:
@@ -115,6 +119,19 @@ class ContrastiveAlignmentConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PresenceConfig:
+    """A head that says whether what the phrase names is on a film.
+
+    Attributes:
+        level: Level of the decoder that it reads, 0 the finest.
+        width: Width of its layers.
+    """
+
+    level: int = 2
+    width: int = 64
+
+
+@dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """Everything that is needed to build a `FusedNetwork` before its weights are loaded.
 
@@ -127,6 +144,8 @@ class NetworkConfig:
         pseudo_image: Early fusion, or None.
         alignment: Symmetric alignment, or None.
         contrast: Contrastive alignment, or None.
+        presence: The head for presence, or None: then the mask itself is the evidence. Films only, and only for a
+            network that reads: a volume is seen in parts.
         backbone: The segmentation network.
     """
 
@@ -136,6 +155,7 @@ class NetworkConfig:
     pseudo_image: PseudoImageConfig | None = PseudoImageConfig()
     alignment: SymmetricAlignmentConfig | None = None
     contrast: ContrastiveAlignmentConfig | None = None
+    presence: PresenceConfig | None = None
     backbone: BackboneConfig = BackboneConfig()
 
     @property

@@ -18,10 +18,17 @@ from TextGuidedSegLib.weights import ModelCard
 
 
 class NetworkMaps(NamedTuple):
-    """Network output on the network's grid, `(I, J)` float32 in [0, 1]."""
+    """Network output.
+
+    Attributes:
+        probability: `(I, J)` float32 in [0, 1] on the network's grid.
+        pseudo_image: Likewise.
+        evidence: Logit of the presence head; of a network without one, the highest logits of the map.
+    """
 
     probability: np.ndarray
     pseudo_image: np.ndarray
+    evidence: float
 
 
 class FilmRunner:
@@ -54,8 +61,7 @@ class FilmRunner:
         """
         maps = self.network_maps(words, report)
         report(0.8, "original grid")
-        evidence = presence_evidence(maps.probability)
-        return Maps(evidence, self.film.undo(maps.probability), self.film.undo(maps.pseudo_image))
+        return Maps(maps.evidence, self.film.undo(maps.probability), self.film.undo(maps.pseudo_image))
 
     @torch.inference_mode()
     def network_maps(self, words: str | None, report: Reporter, *, mirrors: bool = True) -> NetworkMaps:
@@ -73,15 +79,18 @@ class FilmRunner:
     def _averaged(self, words: str | None, report: Reporter, *, mirrors: bool) -> NetworkMaps:
         image = torch.from_numpy(self.film.channels_first)[None].to(device_of(self._network))
         report(0.1, "network")
-        logits, occupancy = self._logits(image, words)
+        logits, occupancy, presence = self._logits(image, words)
         if mirrors:
             report(0.4, "network, mirrored")
-            mirrored, _ = self._logits(image.flip(2), None if words is None else swap_sides(words))
+            mirrored, _, swapped = self._logits(image.flip(2), None if words is None else swap_sides(words))
             logits = (logits + mirrored.flip(2)) / 2
-        return NetworkMaps(logits.sigmoid()[0, 0].cpu().numpy(), occupancy.sigmoid()[0, 0].cpu().numpy())
+            presence = None if presence is None or swapped is None else (presence + swapped) / 2
+        probability = logits.sigmoid()[0, 0].cpu().numpy()
+        evidence = presence_evidence(probability) if presence is None else float(presence)
+        return NetworkMaps(probability, occupancy.sigmoid()[0, 0].cpu().numpy(), evidence)
 
-    def _logits(self, image: torch.Tensor, words: str | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Segmentation and pseudo-image occupancy, `(1, 1, I, J)` each."""
+    def _logits(self, image: torch.Tensor, words: str | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Segmentation and pseudo-image occupancy, `(1, 1, I, J)` each, and the logit of the presence head if any."""
         device = device_of(self._network)
         tokens = self._tokenizer([words or ""]).to(device)
         absent = torch.tensor([words is None], device=device)
@@ -89,4 +98,4 @@ class FilmRunner:
         pseudo_logits = output.pseudo_logits
         # Without early fusion nothing is painted: black, not a guess.
         occupancy = torch.full_like(output.logits, -torch.inf) if pseudo_logits is None else pseudo_logits[:, :1]
-        return output.logits, occupancy
+        return output.logits, occupancy, output.presence_logits

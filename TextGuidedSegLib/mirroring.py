@@ -6,10 +6,8 @@ shows no chambers, so there every side word changes (`phrase.swap_sides`).
 
 from __future__ import annotations
 
+from TextGuidedSegLib.language.vocabulary import default_vocabulary
 from TextGuidedSegLib.phrase import parse, swap_sides
-
-# Structures of the vocabulary whose *left* and *right* are part of a name.
-NAMED_BY_SIDE = frozenset({"ventricle", "ventricular cavity", "myocardium", "atrium"})
 
 
 def mirrored_words(text: str) -> str:
@@ -21,6 +19,7 @@ def mirrored_words(text: str) -> str:
     if not text.strip():
         return text
     places = parse(text).places
-    if places and all(place.structure in NAMED_BY_SIDE for place in places):
+    structure = default_vocabulary().structure
+    if places and all(structure(place.structure).named_by_side for place in places):
         return text
     return swap_sides(text)

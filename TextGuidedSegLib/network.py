@@ -13,7 +13,9 @@ from TextGuidedSegLib.backbone_levels import levels
 from TextGuidedSegLib.backbones import backbone_multiple, build_backbone
 from TextGuidedSegLib.config import NetworkConfig
 from TextGuidedSegLib.contrastive_alignment import ContrastiveAlignment, LevelMatch
-from TextGuidedSegLib.guidance import canonical_coordinates
+from TextGuidedSegLib.guidance import OrganFrame, canonical_coordinates
+from TextGuidedSegLib.padding import cropped, extended, inside, pad_to_multiple
+from TextGuidedSegLib.presence_head import PresenceHead
 from TextGuidedSegLib.pseudo_image import PseudoImageGenerator
 from TextGuidedSegLib.spatial_alignment import SpatialAlignment, SpatialOutput
 from TextGuidedSegLib.text_encoder import PhraseUnits, TextEncoder, Tokens
@@ -43,6 +45,7 @@ class NetworkOutput(NamedTuple):
         spatial: Plans and the region that the words point at; None without symmetric alignment.
         matches: Contrasted levels, finest first; empty without contrastive alignment, and at inference.
         map_logits: Logits `(B, 1, *grid)` of where the words match, of each enhanced level, deepest first.
+        presence_logits: `(B,)`, positive where what the phrase names is rather there; None without that head.
         padded_shape: Spatial shape that the grids of the parts cover: the image, padded after the end of each axis.
     """
 
@@ -51,6 +54,7 @@ class NetworkOutput(NamedTuple):
     spatial: SpatialOutput | None = None
     matches: tuple[LevelMatch, ...] = ()
     map_logits: tuple[Tensor, ...] = ()
+    presence_logits: Tensor | None = None
     padded_shape: tuple[int, ...] = ()
 
 
@@ -86,12 +90,20 @@ class FusedNetwork(nn.Module):
         self.multiple = backbone_multiple(config.backbone)
         self.alignment: SpatialAlignment | None = None
         self.contrast: ContrastiveAlignment | None = None
-        if config.alignment is not None or config.contrast is not None:
+        self.presence: PresenceHead | None = None
+        if self._uses_levels:
             _check_levels(config, len(levels(self.backbone).level_channels))
         if config.alignment is not None:
             self.alignment = SpatialAlignment(levels(self.backbone).level_channels, width, dims, config.alignment)
         if config.contrast is not None:
             self.contrast = ContrastiveAlignment(levels(self.backbone).level_channels, width, config.contrast)
+        if config.presence is not None:
+            sizes = levels(self.backbone).level_channels
+            self.presence = PresenceHead(sizes[config.presence.level], sizes[-1], width, config.presence)
+
+    @property
+    def _uses_levels(self) -> bool:
+        return any(part is not None for part in (self.config.alignment, self.config.contrast, self.config.presence))
 
     def forward(
         self, image: Tensor, tokens: Tokens, *, absent: Tensor | None = None, warp: Tensor | None = None
@@ -136,6 +148,8 @@ class FusedNetwork(nn.Module):
         *,
         warp: Tensor | None = None,
         coordinates: Tensor | None = None,
+        frame: OrganFrame | None = None,
+        features: Sequence[Tensor] | None = None,
     ) -> NetworkOutput:
         """Fuse and segment.
 
@@ -146,6 +160,8 @@ class FusedNetwork(nn.Module):
             warp: Sampling grid for what the words say, see `forward`.
             coordinates: `(B or 1, *shape, D)` canonical coordinates of a window's voxels in the whole image, from -1 to
                 1 in array order; None for a whole image.
+            frame: Organ of the whole image, so that words mean the same in every window; None for a whole image.
+            features: From `encode`, of the same image; None to compute them.
 
         Returns:
             The output, logits float32.
@@ -159,23 +175,31 @@ class FusedNetwork(nn.Module):
             fused = torch.cat([image, pseudo], dim=1)
         if self.config.spatial_dims == 2 and _is_safe_with_channels_last(fused):
             fused = fused.contiguous(memory_format=torch.channels_last)
-        padded = _pad_to_multiple(fused, self.multiple)
-        if words is None or (self.alignment is None and self.contrast is None):
+        padded = pad_to_multiple(fused, self.multiple)
+        if words is None or not self._uses_levels:
             output = NetworkOutput(self.backbone(padded), pseudo_logits)
         else:
             if coordinates is None:
                 coordinates = canonical_coordinates(shape, image.device) if warp is None else warp.flip(-1)
-            output = self._align(padded, words, coordinates)
+            features = levels(self.backbone).encode(padded) if features is None else features
+            output = self._align(padded, words, coordinates, features=features, frame=frame)
         return output._replace(
-            logits=_crop(output.logits, shape, padded.shape[2:]),
+            logits=cropped(output.logits, shape, padded.shape[2:]),
             pseudo_logits=pseudo_logits,
             padded_shape=tuple(padded.shape[2:]),
         )
 
-    def _align(self, fused: Tensor, words: Words, coordinates: Tensor) -> NetworkOutput:
-        """The backbone with the parts that work on its levels; `fused` is padded, `coordinates` are not."""
+    def encode(self, image: Tensor) -> list[Tensor] | None:
+        """What all phrases share: features of an image that no word changes; None where words are stacked on it."""
+        if self.generator is not None or (self.alignment is None and self.contrast is None):
+            return None
+        return levels(self.backbone).encode(pad_to_multiple(image, self.multiple))
+
+    def _align(
+        self, fused: Tensor, words: Words, coordinates: Tensor, *, features: Sequence[Tensor], frame: OrganFrame | None
+    ) -> NetworkOutput:
+        """The parts that work on the backbone's levels; `fused` is padded, `coordinates` are not."""
         backbone = levels(self.backbone)
-        features = backbone.encode(fused)
         spatial: SpatialOutput | None = None
         matches: tuple[LevelMatch, ...] = ()
         prompts = words.states
@@ -186,9 +210,11 @@ class FusedNetwork(nn.Module):
         if self.alignment is not None:
             shape, padded = coordinates.shape[1:-1], fused.shape[2:]
             features, spatial = self.alignment(
-                features, words.states, words.units, _extend(coordinates, padded), inside=_inside(shape, padded, fused)
-            )
+                features, words.states, words.units, extended(coordinates, padded),
+                inside=inside(shape, padded, fused), frame=frame,
+            )  # fmt: skip
         maps: list[Tensor] = []
+        seen: dict[int, Tensor] = {}
 
         def refine(level: int, decoded: Tensor) -> Tensor:
             if self.alignment is not None and spatial is not None:
@@ -196,10 +222,15 @@ class FusedNetwork(nn.Module):
             if self.contrast is not None:
                 decoded, logits = self.contrast.enhance(level, decoded, words.states, prompts, words.mask)
                 maps.extend([] if logits is None else [logits])
+            seen[level] = decoded
             return decoded
 
         logits = backbone.decode(features, refine)
-        return NetworkOutput(logits, None, spatial, matches, tuple(maps))
+        presence: Tensor | None = None
+        if self.presence is not None and self.config.presence is not None:
+            judged = seen[self.config.presence.level]
+            presence = self.presence(judged, features[-1], words.states, words.mask, logits)
+        return NetworkOutput(logits, None, spatial, matches, tuple(maps), presence)
 
 
 def second_names(state: Mapping[str, Tensor]) -> dict[str, str]:
@@ -222,6 +253,11 @@ def _check_levels(config: NetworkConfig, count: int) -> None:
     if config.contrast is not None:
         chosen.append(("contrast.levels", config.contrast.levels, range(count)))
         chosen.append(("contrast.enhanced_levels", config.contrast.enhanced_levels, range(count - 1)))
+    if config.presence is not None:
+        chosen.append(("presence.level", (config.presence.level,), range(count - 1)))
+        if config.spatial_dims != 2 or not config.reads_words:
+            msg = "network.presence needs a network of films (spatial_dims 2) that reads words (one of three methods)"
+            raise ValueError(msg)
     for name, numbers, legal in chosen:
         if not numbers or not set(numbers) <= set(legal):
             msg = (
@@ -234,48 +270,3 @@ def _check_levels(config: NetworkConfig, count: int) -> None:
 def _is_safe_with_channels_last(image: Tensor) -> bool:
     """Not for float32 gradients on a CPU: oneDNN 3.12 (torch 2.13) then writes past its buffers on few channels."""
     return image.is_cuda or not torch.is_grad_enabled() or torch.is_autocast_enabled(image.device.type)
-
-
-def _round_up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
-
-
-def _pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Zeros after the end of each axis; zero is the mean of a normalized image and 'no word points here'."""
-    shape = image.shape[2:]
-    pads = _pads(shape, [_round_up(size, multiple) for size in shape])
-    return functional.pad(image, pads) if any(pads) else image
-
-
-def _pads(shape: Sequence[int], padded: Sequence[int]) -> list[int]:
-    """What `torch.nn.functional.pad` adds after the end of each axis; it names the last axis first."""
-    missing = [large - small for small, large in zip(shape, padded, strict=True)]
-    return [pad for after in reversed(missing) for pad in (0, after)]
-
-
-def _inside(shape: Sequence[int], padded: Sequence[int], like: Tensor) -> Tensor | None:
-    """`(1, *padded, 1)`, 1 on the image and 0 on its padding; None where there is none."""
-    if tuple(shape) == tuple(padded):
-        return None
-    inside = torch.ones(1, 1, *shape, device=like.device)
-    return functional.pad(inside, _pads(shape, padded)).movedim(1, -1)
-
-
-def _extend(coordinates: Tensor, shape: Sequence[int]) -> Tensor:
-    """Coordinates repeated over the padding, `(B, *shape, D)`."""
-    for axis, size in enumerate(shape, start=1):
-        missing = size - coordinates.shape[axis]
-        if missing:
-            last = coordinates.narrow(axis, coordinates.shape[axis] - 1, 1)
-            repeats = [missing if each == axis else 1 for each in range(coordinates.ndim)]
-            coordinates = torch.cat([coordinates, last.repeat(repeats)], dim=axis)
-    return coordinates
-
-
-def _crop(logits: Tensor, shape: Sequence[int], padded: Sequence[int]) -> Tensor:
-    """Logits at full resolution without the padding, float32."""
-    if logits.shape[2:] != tuple(padded):
-        mode = "bilinear" if len(shape) == 2 else "trilinear"
-        logits = functional.interpolate(logits.float(), size=tuple(padded), mode=mode, align_corners=False)
-    window = (slice(None), slice(None), *(slice(0, size) for size in shape))
-    return logits[window].float()

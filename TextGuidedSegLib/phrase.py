@@ -214,9 +214,9 @@ def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Stateme
         if excepted and not named:
             named = tuple(Place(place.structure, "none") for place in excepted)  # "opacity, not on the left"
         both_said = not set(found).isdisjoint(denied) and _overlap(named, without)
-        return _Statement(
-            found[0] if found else None, subtract(named, excepted), negated=False, contradictory=both_said
-        )
+        left_over = subtract(named, excepted)
+        denied_all = bool(named) and not left_over  # "left lung, no left lung"
+        return _Statement(found[0] if found else None, left_over, negated=False, contradictory=both_said or denied_all)
     if denied and restored:
         return _Statement(denied[0], restored, negated=False, contradictory=False)
     is_negated = any(item.negated for item in items)

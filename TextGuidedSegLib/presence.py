@@ -6,11 +6,9 @@ import math
 
 import numpy as np
 
+from TextGuidedSegLib.config import EVIDENCE_SHARE
 from TextGuidedSegLib.weights import DecisionConfig
 
-# Share of the network's grid whose highest logits are the evidence for presence: the area of the smallest lesions of
-# the training data. Logits, because the probabilities of anything the words point at are all near one.
-EVIDENCE_SHARE = 0.01
 _LARGEST_LOGIT = 12.0
 
 

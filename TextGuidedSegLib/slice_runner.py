@@ -10,7 +10,6 @@ from TextGuidedSegLib.film_runner import FilmRunner
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, coded_geometry, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.network import FusedNetwork
-from TextGuidedSegLib.presence import presence_evidence
 from TextGuidedSegLib.running import Maps, Reporter
 from TextGuidedSegLib.text_encoder import PhraseTokenizer
 from TextGuidedSegLib.weights import ModelCard
@@ -60,8 +59,8 @@ class SliceRunner:
             part = report.within(number / count, (number + 1) / count)
             part(0.0, f"slice {number + 1} of {count}")
             maps = runner.network_maps(words, part, mirrors=self._mirrors)
-            evidence.append(presence_evidence(maps.probability))
-            for view, one in zip(views, maps, strict=True):
+            evidence.append(maps.evidence)
+            for view, one in zip(views, (maps.probability, maps.pseudo_image), strict=True):
                 view[:, :, number] = runner.film.undo(one)[:, :, 0]
         return Maps(max(evidence), probability, pseudo_image)
 

@@ -67,6 +67,7 @@ class SpatialAlignment(nn.Module):
         coordinates: Tensor,
         *,
         inside: Tensor | None = None,
+        frame: OrganFrame | None = None,
     ) -> tuple[list[Tensor], SpatialOutput]:
         """Align the encoder's features with the phrase.
 
@@ -77,6 +78,7 @@ class SpatialAlignment(nn.Module):
             coordinates: `(B or 1, *shape, D)` canonical coordinates of the image's voxels.
             inside: `(1, *shape, 1)` float32, 1 on the image and 0 on padding, which is no part of an organ; None where
                 there is no padding.
+            frame: Organ of a larger image that this is a window of, `(1, D)` each; None to find it here.
 
         Returns:
             Features with the aligned levels replaced, and what was found.
@@ -93,7 +95,9 @@ class SpatialAlignment(nn.Module):
             places.append(resized(places[-1], coarser.shape[2:]))
         if not self.config.guidance:
             units = units._replace(directions=torch.zeros_like(units.directions))
-        frame = self.organ(features[-1], coordinates, inside)
+        if frame is None:
+            frame = self.organ(features[-1], coordinates, inside)
+        frame = OrganFrame(*(moment.expand(states.shape[0], -1) for moment in frame))
         regions = {level: self.guidance(units, place, frame) for level, place in enumerate(places) if level > 0}
         unit_states = self.pool(states, units)
         aligned, plans = list(features), []
@@ -105,6 +109,10 @@ class SpatialAlignment(nn.Module):
         return aligned, SpatialOutput(
             tuple(plans), {level: united(region, units) for level, region in regions.items()}, frame
         )
+
+    def points(self, units: PhraseUnits | None) -> bool:
+        """Whether some phrase names a direction, so that it matters in which frame it is measured."""
+        return self.config.guidance and units is not None and bool(units.directions.any())
 
     def point(self, level: int, decoded: Tensor, spatial: SpatialOutput) -> Tensor:
         """Tell the decoder at a level where the words point."""

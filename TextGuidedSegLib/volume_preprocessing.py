@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -100,12 +101,34 @@ class PreparedVolume:
         """The whole network input `(I, J, K)`, for training and small volumes; read only."""
         return self.rows(0, 0, self.plan.model_shape[0])
 
+    def overview(self, shape: Shape, between: Callable[[], None]) -> np.ndarray:
+        """The whole volume with fewer voxels.
+
+        Args:
+            shape: `(I, J, K)` to bring it to, over the same field of view.
+            between: Called before each portion; may raise.
+
+        Returns:
+            float32 of that shape, on the scale of the network's input.
+        """
+        slabs = SlabPlan(ResamplePlan(self.plan.shape, shape), axis=0)
+        portions = []
+        for portion in _portions(shape, self.plan.shape, 0):
+            between()
+            portions.append(self.scale.apply(slabs.rows(self._reader(0), *portion)))
+        return np.concatenate(portions)
+
     def _prepared(self, axis: int, start: int, stop: int) -> np.ndarray:
+        return self.scale.apply(self._slabs(axis, undo=False).rows(self._reader(axis), start, stop))
+
+    def _reader(self, axis: int) -> ReadRows:
+        """Gives rows of the canonical grid."""
+
         def read(first: int, last: int) -> np.ndarray:
             # A copy in canonical order, so that no bit depends on how the file orders its axes.
             return np.array(self._view[rows_of(axis, first, last)], dtype=np.float32, order="C")
 
-        return self.scale.apply(self._slabs(axis, undo=False).rows(read, start, stop))
+        return read
 
     def empty_map(self) -> np.ndarray:
         """float32 zeros on the image's own grid, for `write`."""

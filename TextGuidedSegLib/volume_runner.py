@@ -1,12 +1,16 @@
 """One volume between phrases: read window by window, with progress, and with memory that its size hardly changes.
 
 What several phrases share is done once: the windows of the image (cut, resampled and normalized for all phrases that
-are asked for together), the plan, the token states and the cells of each pseudo-image. Logits are kept in half
-precision on the network's grid, so that a new threshold runs nothing again.
+are asked for together), their features where no word is stacked on them, the plan, the token states and the cells of
+each pseudo-image. Logits are kept in half precision on the network's grid, so that a new threshold runs nothing again.
+
+*Left* means the same in every window: the organ that directions are measured in is found once, on an overview of the
+whole volume, and given to all windows.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,19 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from TextGuidedSegLib.guidance import window_coordinates
+from TextGuidedSegLib.config import EVIDENCE_SHARE
+from TextGuidedSegLib.guidance import OrganFrame, window_coordinates
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.memory import available_host_bytes, pass_bytes
 from TextGuidedSegLib.mirroring import mirrored_words
 from TextGuidedSegLib.network import FusedNetwork, Words
-from TextGuidedSegLib.presence import EVIDENCE_SHARE, HighestLogits
+from TextGuidedSegLib.presence import HighestLogits
 from TextGuidedSegLib.pseudo_image import interpolated_window
 from TextGuidedSegLib.running import Maps, Reporter, device_of
 from TextGuidedSegLib.slabs import rows_of
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, PhraseUnits
 from TextGuidedSegLib.volume_preprocessing import PreparedVolume, prepare_volume
 from TextGuidedSegLib.weights import ModelCard
-from TextGuidedSegLib.windows import Blender, WindowBounds, WindowPlan, plan_windows
+from TextGuidedSegLib.windows import Blender, WindowBounds, WindowPlan, overview_shape, plan_windows
 
 # Of the free memory, for one pass of the network: the rest is for the results, which are not yet there.
 _SHARE_OF_FREE = 0.5
@@ -37,10 +42,31 @@ _Text = str | None
 
 
 class _Spoken(NamedTuple):
-    """What the network hears of one phrase: token states, and `(1, P, *grid)` cells of its pseudo-image."""
+    """What the network hears of one phrase.
+
+    Attributes:
+        words: Token states.
+        cells: `(1, P, *grid)` of its pseudo-image.
+        frame: Organ of the whole volume; None where no window needs it.
+    """
 
     words: Words | None
     cells: Tensor | None
+    frame: OrganFrame | None = None
+
+
+class _View(NamedTuple):
+    """Windows as the network sees them, straight or mirrored.
+
+    Attributes:
+        image: `(B, 1, *window)`.
+        windows: Their places in the straight or the mirrored volume.
+        features: What all phrases share, if anything.
+    """
+
+    image: Tensor
+    windows: list[WindowBounds]
+    features: list[Tensor] | None
 
 
 class _Kept(NamedTuple):
@@ -79,6 +105,12 @@ class VolumeRunner:
             device=device_of(network).type,
         )
         self._kept: dict[_Text, _Kept] = {}
+        self._overview: Tensor | None = None
+
+    @property
+    def phrases_at_once(self) -> int:
+        """How many phrases `run` may be given without holding more than is kept between phrases anyway."""
+        return max(1, _KEPT_BYTES // (2 * math.prod(self.plan.shape)))
 
     def maps(self, words: _Text, report: Reporter) -> Maps:
         """Answer one phrase; the same words do not run the network again while they are kept.
@@ -122,7 +154,7 @@ class VolumeRunner:
         missing = [words for words in dict.fromkeys(phrases) if words not in self._kept]
         if not missing:
             return
-        plan, spoken = self.plan, [self._spoken(words) for words in missing]
+        plan, spoken = self.plan, [self._spoken(words, report) for words in missing]
         blenders = [Blender(plan) for _ in missing]
         highest = [HighestLogits(self._evidence_voxels()) for _ in missing]
         logits = [np.empty(plan.shape, dtype=np.float16) for _ in missing]
@@ -132,9 +164,9 @@ class VolumeRunner:
             for first in range(0, len(windows), plan.batch):
                 group = windows[first : first + plan.batch]
                 report(done / plan.count, f"window {done + 1} of {plan.count}")
-                image = self._cut(rows, start, group)
+                views = self._views(self._cut(rows, start, group), group)
                 for each, blender in zip(spoken, blenders, strict=True):
-                    values = self._averaged(image, each, group).cpu().numpy()
+                    values = self._averaged(views, each).cpu().numpy()
                     for window, value in zip(group, values, strict=True):
                         blender.add(window, value)
                 done += len(group)
@@ -151,13 +183,14 @@ class VolumeRunner:
                 del self._kept[words]
         self._kept |= dict(zip(phrases, kept, strict=True))
 
-    def _spoken(self, words: _Text) -> tuple[_Spoken, ...]:
+    def _spoken(self, words: _Text, report: Reporter) -> tuple[_Spoken, ...]:
         """What the network hears of a phrase, and of its mirrored words if both are averaged."""
-        heard = [self._heard(words)]
-        if self._card.decision.mirror_average:
-            mirrored = None if words is None else mirrored_words(words)
-            heard.append(heard[0] if mirrored == words else self._heard(mirrored))
-        return tuple(heard)
+        straight = self._heard(words)
+        if not self._card.decision.mirror_average:
+            return (self._framed(straight, report),)
+        opposite = None if words is None else mirrored_words(words)
+        mirrored = straight if opposite == words else self._heard(opposite)
+        return self._framed(straight, report), self._framed(mirrored, report, mirrors=True)
 
     def _heard(self, words: _Text) -> _Spoken:
         device = device_of(self._network)
@@ -168,6 +201,23 @@ class VolumeRunner:
             return _Spoken(read, None)
         return _Spoken(read, generator.cells(read.states, read.mask, self.plan.shape))
 
+    def _framed(self, spoken: _Spoken, report: Reporter, *, mirrors: bool = False) -> _Spoken:
+        """With the organ, found on the straight or the mirrored volume, if the words point anywhere."""
+        alignment, words = self._network.alignment, spoken.words
+        if self.plan.count == 1 or alignment is None or words is None or not alignment.points(words.units):
+            return spoken
+        if self._overview is None:
+            values = self._volume.overview(overview_shape(self.plan), lambda: report(0.0, "whole volume"))
+            self._overview = torch.from_numpy(values)[None, None].to(device_of(self._network))
+        report(0.0, "whole volume")
+        image = self._overview.flip(2) if mirrors else self._overview
+        shape, pseudo = image.shape[2:], None
+        if spoken.cells is not None:
+            pseudo = interpolated_window(spoken.cells, shape, [(0, size) for size in shape])
+        spatial = self._network.segment(image, words, pseudo).spatial
+        assert spatial is not None
+        return spoken._replace(frame=spatial.frame)
+
     def _cut(self, rows: np.ndarray, start: int, windows: Sequence[WindowBounds]) -> Tensor:
         """Windows `(B, 1, *window)` out of a slab."""
         parts = [
@@ -177,24 +227,32 @@ class VolumeRunner:
         ]  # fmt: skip
         return torch.from_numpy(np.stack(parts)[:, None]).to(device_of(self._network))
 
-    def _averaged(self, image: Tensor, spoken: tuple[_Spoken, ...], windows: Sequence[WindowBounds]) -> Tensor:
-        """Logits `(B, *window)`, the mean with those of the mirrored windows if there are mirrored words."""
-        logits = self._logits(image, spoken[0], windows)
-        if len(spoken) == 1:
-            return logits
-        width = self.plan.shape[0]
-        mirrored = [((width - high, width - low), *others) for (low, high), *others in windows]
-        return (logits + self._logits(image.flip(2), spoken[1], mirrored).flip(1)) / 2
+    def _views(self, image: Tensor, windows: list[WindowBounds]) -> list[_View]:
+        """Windows as they are, and mirrored if both are averaged."""
+        encode = self._network.encode
+        views = [_View(image, windows, encode(image))]
+        if self._card.decision.mirror_average:
+            width, flipped = self.plan.shape[0], image.flip(2)
+            mirrored: list[WindowBounds] = [((width - high, width - low), *others) for (low, high), *others in windows]
+            views.append(_View(flipped, mirrored, encode(flipped)))
+        return views
 
-    def _logits(self, image: Tensor, spoken: _Spoken, windows: Sequence[WindowBounds]) -> Tensor:
-        shape, network = self.plan.shape, self._network
+    def _averaged(self, views: Sequence[_View], spoken: Sequence[_Spoken]) -> Tensor:
+        """Logits `(B, *window)`, the mean with those of the mirrored windows if there are any."""
+        logits = self._logits(views[0], spoken[0])
+        return logits if len(views) == 1 else (logits + self._logits(views[1], spoken[1]).flip(1)) / 2
+
+    def _logits(self, view: _View, spoken: _Spoken) -> Tensor:
+        shape, network, windows = self.plan.shape, self._network, view.windows
         pseudo, coordinates = None, None
         if spoken.cells is not None:
             pseudo = torch.cat([interpolated_window(spoken.cells, shape, window) for window in windows])
         if network.alignment is not None:
-            coordinates = torch.cat([window_coordinates(shape, window, image.device) for window in windows])
+            coordinates = torch.cat([window_coordinates(shape, window, view.image.device) for window in windows])
         words = None if spoken.words is None else _repeated(spoken.words, len(windows))
-        return network.segment(image, words, pseudo, coordinates=coordinates).logits[:, 0]
+        return network.segment(
+            view.image, words, pseudo, coordinates=coordinates, frame=spoken.frame, features=view.features
+        ).logits[:, 0]
 
     def _evidence_voxels(self) -> int:
         cubic_mm = self._card.decision.evidence_mm3

@@ -25,6 +25,8 @@ OVERLAP = 0.25
 _SIGMA = 0.125  # of the window, as in nnU-Net
 _LEAST_WEIGHT = 1e-3  # of the center's: a voxel at a border that only one window sees must not be divided by zero
 _LEAST_MULTIPLES = 2  # window sides are at least so many times what the backbone shrinks by
+# Of the largest window: a smaller one shows the network less around it than it was trained on.
+_LEAST_SHARE = 0.75
 
 WindowBounds = tuple[tuple[int, int], ...]
 """First voxel and one after the last along each axis."""
@@ -88,7 +90,9 @@ def plan_windows(
         device: `cpu` or `cuda`.
 
     Returns:
-        The largest windows that fit, halved as often as necessary along their longest axis; on a GPU several at once.
+        The largest windows that fit, halved as often as necessary along their longest axis, then shortened by up to a
+        quarter where the same number of them still covers the volume: 192 voxels are read by two windows of 128 rather
+        than of 160. On a GPU several at once.
     """
     window = [min(size, _rounded(side, multiple)) for size, side in zip(shape, largest, strict=True)]
     free = math.inf if free_bytes is None else free_bytes
@@ -99,11 +103,25 @@ def plan_windows(
     while needed() > free and max(window) > _LEAST_MULTIPLES * multiple:
         axis = window.index(max(window))
         window[axis] = max(_LEAST_MULTIPLES * multiple, _rounded(window[axis] // 2, multiple))
+    window = [_shortened(side, size, multiple) for side, size in zip(window, shape, strict=True)]
     first, second, third = window
     plan = WindowPlan(shape, (first, second, third), 1, device, shape.index(max(shape)))
     if device == "cpu":  # several at once are no faster there
         return plan
     return dataclasses.replace(plan, batch=max(1, min(4, plan.count, int(min(free / needed(), 4)))))
+
+
+def overview_shape(plan: WindowPlan) -> Shape:
+    """Voxels of the whole volume when it is to be looked at in one pass that costs no more than a window.
+
+    Returns:
+        The volume's own size, with the longest axes cut down to one common length.
+    """
+    longest = max(plan.shape)
+    while math.prod(min(size, longest) for size in plan.shape) > math.prod(plan.window):
+        longest -= 1
+    first, second, third = (min(size, longest) for size in plan.shape)
+    return first, second, third
 
 
 def profiles(plan: WindowPlan, axis: int) -> dict[int, np.ndarray]:
@@ -151,6 +169,15 @@ class Blender:
         held[: len(rest)] = rest
         held[len(rest) :] = 0
         return done
+
+
+def _shortened(window: int, size: int, multiple: int) -> int:
+    """The shortest window with which no more windows are needed, within `_LEAST_SHARE`."""
+    count = len(_starts(size, window))
+    if count == 1:
+        return window
+    covering = size / (1 + (count - 1) * (1 - OVERLAP))
+    return min(window, _rounded(math.ceil(max(covering, _LEAST_SHARE * window)), multiple))
 
 
 def _rounded(size: int, multiple: int) -> int:

@@ -35,8 +35,8 @@ from training.metrics import overlap, pooled
 logger = logging.getLogger(__name__)
 
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
-# Share of captions that may fall under the limit of *not found*.
-_MISSED = 0.01
+# Mean Dice per image that *not found*, whose mask is empty, may cost where something is there.
+_DICE_COST = 0.003
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,13 +125,22 @@ def fit_presence(present: Sequence[float], empty: Sequence[float]) -> tuple[floa
     return round(float(np.exp(log_scale)), 4), round(float(offset), 4)
 
 
-def presence_limit(presence: Sequence[float]) -> float:
-    """The limit of *not found*: at most 1 % of the captions lie under it, and it is at most one half.
+def presence_limit(presence: Sequence[float], dice: Sequence[float]) -> float:
+    """The limit of *not found*: as high as 0.3 Dice points allow, because its mask is empty; at most one half.
+
+    Lesions that are hardly seen are mostly drawn badly too, so a miss costs less than its share of the films.
 
     Args:
         presence: Calibrated presence of captions, where something is there.
+        dice: Dice of each of these masks.
     """
-    return round(min(0.5, float(np.quantile(presence, _MISSED))), 3)
+    order = np.argsort(presence)
+    lost = np.cumsum(np.asarray(dice, dtype=float)[order]) / len(order)
+    allowed = int(np.searchsorted(lost, _DICE_COST, side="right"))
+    if allowed == len(order):
+        return 0.5
+    # Rounded down, so that the first film that may not be lost is kept.
+    return min(0.5, math.floor(1000 * presence[order[allowed]]) / 1000)
 
 
 def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
@@ -151,13 +160,16 @@ def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
         raise ValueError(msg)
     scale, offset = fit_presence(measured.present, measured.empty)
     presence = 1 / (1 + np.exp(-(scale * np.array(measured.present) + offset)))
+    threshold = best_threshold(measured.probability, measured.truth)
+    pairs = zip(measured.probability, measured.truth, strict=True)
+    dice = [overlap(each >= threshold, true).dice for each, true in pairs]
     decision = dataclasses.replace(
         model.card.decision,
-        threshold=best_threshold(measured.probability, measured.truth),
+        threshold=threshold,
         pseudo_threshold=best_threshold(measured.pseudo_image, measured.truth),
         presence_scale=scale,
         presence_offset=offset,
-        not_found_below=presence_limit(presence.tolist()),
+        not_found_below=presence_limit(presence.tolist(), dice),
         found_above=0.5,
     )
     write_card(model.folder, dataclasses.replace(model.card, decision=decision))

@@ -35,6 +35,8 @@ class DataConfig:
         phantoms: Number of phantoms.
         shuffle_captions: Give every lesion film another film's caption, fixed by the seed: what a network learns from
             words that say nothing about their film.
+        lungs: File of both lungs of the lesion films, made by `training.lung_zones`: targets are cut to the part that a
+            phrase names. Empty: only parts that caption and mask tell apart.
         mr_volumes: Index of the MR volumes.
         volume_sets: Kinds of volumes in it, for a network of three dimensions, which reads nothing else.
     """
@@ -49,6 +51,7 @@ class DataConfig:
     breast_ultrasound_share: float = 0.0
     phantoms: int = 300
     shuffle_captions: bool = False
+    lungs: str = ""
     mr_volumes: str = "../shared/data/mr_volumes/index.csv"
     volume_sets: tuple[VolumeSet, ...] = ()
 

@@ -28,10 +28,11 @@ class LossConfig:
         dice: Soft Dice per image.
         cross_entropy: Binary cross-entropy with logits.
         pseudo: Weight of the pseudo-image's own Dice + cross-entropy (the published early fusion has 0.1 of an L1).
-        plan: Mass that words send outside their target, symmetric alignment.
+        plan: Mass that words send outside their target, and target that they leave to the dustbin, symmetric alignment.
         outside: Probability outside the region that the words name, symmetric alignment.
         contrast: Contrastive loss, contrastive alignment.
         similarity: Cross-entropy of the maps of where words match, contrastive alignment.
+        presence: Cross-entropy of the head that says whether there is anything.
         contrast_config: Numbers of the contrastive loss.
     """
 
@@ -42,6 +43,7 @@ class LossConfig:
     outside: float = 0.1
     contrast: float = 0.1
     similarity: float = 0.05
+    presence: float = 0.2
     contrast_config: ContrastConfig = dataclasses.field(default_factory=ContrastConfig)
 
 
@@ -126,12 +128,18 @@ def total_loss(
     if output.map_logits:
         each = torch.stack([cross_entropy_loss(logits, _shrunk(target, logits)) for logits in output.map_logits])
         parts["similarity"] = each.mean()
+    if output.presence_logits is not None:
+        there = (truth.target.flatten(1).amax(dim=1) > 0.5).float()
+        parts["presence"] = functional.binary_cross_entropy_with_logits(output.presence_logits, there)
     loss = torch.stack([getattr(config, name) * part for name, part in parts.items()]).sum()
     return loss, workers.averaged({name: part.item() for name, part in (*parts.items(), ("loss", loss))})
 
 
 def plan_loss(plan: Plan, target: Tensor) -> Tensor:
-    """-log of the share of the words' mass that is sent to target regions; the dustbin's mass is not asked for.
+    """-log of the share of the words' mass that lies on the target, and of the share of the target that words receive.
+
+    Either alone has an easy way out: words that claim next to nothing are all on target, and words that claim the
+    whole image receive all of it.
 
     Args:
         plan: Transport plan; its units without the dustbin are supervised.
@@ -145,7 +153,10 @@ def plan_loss(plan: Plan, target: Tensor) -> Tensor:
     sent, hit = words.sum(dim=1), (words * inside[:, :, None]).sum(dim=1)  # (B, K)
     valid = plan.mask[:, 1:].float()
     each = -((hit + _LEAST_MASS) / (sent + _LEAST_MASS)).log()
-    return (each * valid).sum(dim=1) / valid.sum(dim=1).clamp_min(1)
+    on_target = (each * valid).sum(dim=1) / valid.sum(dim=1).clamp_min(1)
+    # What plans leave unbalanced may exceed the target's mass by a thousandth: no reward for that.
+    share = (hit.sum(dim=1) + _LEAST_MASS) / (inside.mean(dim=1) + _LEAST_MASS)
+    return (on_target - share.clamp_max(1).log()) / 2
 
 
 def outside_loss(logits: Tensor, region: Tensor) -> Tensor:

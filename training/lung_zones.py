@@ -68,12 +68,27 @@ class LungZones:
         Thirds of the lung are how zones are read on a film. They are no pixel rows: a lung that is low on the film
         has low zones.
         """
-        rows = np.flatnonzero((self.left if side == "left" else self.right).any(axis=0))
-        top, bottom = int(rows[0]), int(rows[-1]) + 1
-        height = np.arange(self.left.shape[1])
-        third = np.clip(np.floor(3 * (height - top) / (bottom - top)), 0, 2).astype(int)
+        third = _thirds(self.left if side == "left" else self.right)
         named = np.isin(third, [LEVELS.index(level) for level in levels])
         return self.side(side) & named[None, :]
+
+    def cells(self) -> np.ndarray:
+        """The zone of each pixel, `(I, J)` uint8: 3 x the side's place in `SIDES` + the level's in `LEVELS`."""
+        cells = np.zeros(self.left.shape, dtype=np.uint8)
+        nearer = self.side("left")
+        for place, (lung, half) in enumerate(((self.left, nearer), (self.right, ~nearer))):
+            cells[half] = (3 * place + _thirds(lung))[None, :].repeat(len(lung), axis=0)[half]
+        return cells
+
+    def resized(self, shape: tuple[int, int]) -> LungZones:
+        """The same lungs on a grid of another size, by the nearest pixel."""
+        if shape == self.left.shape:
+            return self
+        rows, columns = (
+            np.floor((np.arange(new) + 0.5) * old / new).astype(int)
+            for new, old in zip(shape, self.left.shape, strict=True)
+        )
+        return LungZones(self.left[np.ix_(rows, columns)], self.right[np.ix_(rows, columns)])
 
     def cut(self, mask: np.ndarray, zones: Iterable[tuple[str, Collection[str]]]) -> np.ndarray:
         """The part of a mask that lies in the named zones.
@@ -86,6 +101,14 @@ class LungZones:
         for side, levels in zones:
             named |= self.zone(side, levels) if levels else self.side(side)
         return mask.astype(bool) & named
+
+
+def _thirds(lung: np.ndarray) -> np.ndarray:
+    """`(J,)` uint8: which third of the lung's height, 0 the upper one, each row of pixels belongs to."""
+    rows = np.flatnonzero(lung.any(axis=0))
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    height = np.arange(lung.shape[1])
+    return np.clip(np.floor(3 * (height - top) / (bottom - top)), 0, 2).astype(np.uint8)
 
 
 def draw_lungs(segmenter: Segmenter, path: Path) -> LungZones:

@@ -15,6 +15,7 @@ from training.datasets.sample import SampleSource
 from training.datasets.unworded import Unworded
 from training.datasets.volume_sample import VolumeSource
 from training.grammar_picture import Picture
+from training.lung_zones import load_zones
 
 Source = SampleSource | VolumeSource
 
@@ -86,7 +87,10 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     check_splits(rows)
     if data.infection_share:
         shuffle_seed = config.seed if data.shuffle_captions else None
-        infection = ChestInfection(data.chest_infection, "train", config.preprocessing, shuffle_seed=shuffle_seed)
+        lungs = load_zones(data.lungs) if data.lungs else None
+        infection = ChestInfection(
+            data.chest_infection, "train", config.preprocessing, shuffle_seed=shuffle_seed, lungs=lungs
+        )
         reads = config.network.reads_words
         sources.append((data.infection_share, infection if reads else Unworded(infection.films)))
     if data.structures_share:

@@ -124,7 +124,7 @@ def test_color_films_have_three_channels() -> None:
 def test_the_truth_never_enters_the_network() -> None:
     assert list(inspect.signature(FusedNetwork.forward).parameters) == ["self", "image", "tokens", "absent", "warp"]
     assert list(inspect.signature(FusedNetwork.segment).parameters) == [
-        "self", "image", "words", "pseudo_logits", "warp", "coordinates",
+        "self", "image", "words", "pseudo_logits", "warp", "coordinates", "frame", "features",
     ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ PHRASES = (
     "one small polyp, located in top left of the image",
     "benign tumor at the bottom right in the breast ultrasound image",
     "mass in the left breast",
+    "left ventricular cavity and right atrium",
 )
 
 
@@ -107,6 +108,33 @@ class TestLocations:
     def test_the_side_of_an_organ_that_fills_the_picture_is_no_place_in_it(self) -> None:
         assert directions("mass in the left breast") == [()]
         assert directions("mass in the upper left breast") == [("upper",)]
+
+    @pytest.mark.parametrize(
+        ("phrase", "expected"),
+        [
+            ("left ventricle", [()]),
+            ("LV cavity", [()]),
+            ("right ventricular cavity", [()]),
+            ("blood pool of the right ventricle", [()]),
+            ("myocardium of the left ventricle", [()]),
+            ("left atrium", [()]),
+            ("left and right ventricle", [(), ()]),
+            ("thrombus in the left atrium", [()]),
+            ("left ventricle and left lung", [(), ("left",)]),
+            ("left hippocampus", [("left",)]),
+            ("right kidney", [("right",)]),
+            ("anterior hippocampus", [("anterior",)]),
+            ("left heart", [("left",)]),
+        ],
+    )
+    def test_the_side_in_a_name_is_no_place_in_the_image(self, phrase: str, expected: list[tuple[str, ...]]) -> None:
+        assert directions(phrase) == expected
+
+    def test_the_words_of_a_name_form_one_unit(self) -> None:
+        normalized = parse("LV cavity").normalized
+        (unit,) = (unit for unit in read_units(normalized) if unit.kind == "location")
+        assert words(normalized, unit)[0] == "left"
+        assert words(normalized, unit)[1].startswith("ventric")
 
     def test_their_number_is_limited(self) -> None:
         sides = ("left", "right")

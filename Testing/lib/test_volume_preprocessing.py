@@ -102,6 +102,33 @@ class TestSpacing:
         np.testing.assert_allclose(image.geometry.ijk_to_ras_mm(center[None])[0], place, atol=0.5)
 
 
+class TestOverview:
+    def test_with_as_many_voxels_it_is_the_network_input(self, array: np.ndarray) -> None:
+        prepared = prepare_volume(tiny_volumes.volume_image(array), CONFIG)
+        overview = prepared.overview(prepared.plan.model_shape, lambda: None)
+        assert overview.tobytes() == prepared.whole().tobytes()
+
+    @pytest.mark.parametrize("codes", [("L", "P", "S"), ("S", "A", "R"), ("P", "I", "L")], ids="".join)
+    def test_orientation_and_portions_change_no_bit(
+        self, codes: AxisCodes, array: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shape = (9, 8, 7)
+        upright = prepare_volume(tiny_volumes.volume_image(array), CONFIG).overview(shape, lambda: None)
+        monkeypatch.setattr(volume_preprocessing, "_PORTION_VOXELS", 4000)
+        told: list[int] = []
+        turned = prepare_volume(tiny_volumes.volume_image(array, codes), CONFIG).overview(shape, lambda: told.append(1))
+        assert turned.shape == shape
+        assert turned.tobytes() == upright.tobytes()
+        assert len(told) > 2
+
+    def test_it_may_be_stopped(self, array: np.ndarray) -> None:
+        def stop() -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            prepare_volume(tiny_volumes.volume_image(array), CONFIG).overview((4, 4, 4), stop)
+
+
 class TestValues:
     @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32, np.float64])
     def test_mean_and_deviation(self, dtype: type, array: np.ndarray) -> None:

@@ -146,14 +146,15 @@ def _backbone(net: FusedNetwork):
 
 
 class TestMirror:
+    @pytest.mark.parametrize("methods", ["early fusion", "symmetric alignment", "all"])
     @pytest.mark.parametrize(
         ("words", "mirrored"),
-        [(LEFT, RIGHT), ("lung", "lung"), (None, None), ("left ventricle", "left ventricle")],
+        [(LEFT, RIGHT), ("anterior lung", "anterior lung"), (None, None), ("left ventricle", "left ventricle")],
     )
     def test_a_mirrored_volume_with_mirrored_words_gives_the_mirrored_result(
-        self, words: str | None, mirrored: str | None, array: np.ndarray, model: Path
+        self, words: str | None, mirrored: str | None, methods: str, array: np.ndarray, model: Path
     ) -> None:
-        net = tiny.network(tiny.VOLUME_NETWORK)
+        net = tiny_volumes.aligned_network(methods) if methods != "early fusion" else tiny.network(tiny.VOLUME_NETWORK)
         one = maps_of(tiny_volumes.runner(net, volume_image(array), model, decision=MIRRORED), words)
         two = maps_of(tiny_volumes.runner(net, volume_image(array[::-1]), model, decision=MIRRORED), mirrored)
         np.testing.assert_allclose(two.probability[::-1], one.probability, atol=5e-3)
@@ -183,6 +184,25 @@ class TestManyPhrases:
             alone = maps_of(tiny_volumes.runner(net, volume_image(array), model), words)
             assert alone.probability.tobytes() == maps.probability.tobytes()
             assert alone.pseudo_image.tobytes() == maps.pseudo_image.tobytes()
+
+    @pytest.mark.parametrize(
+        ("methods", "passes_per_window"),
+        [("symmetric alignment", 2), ("contrastive alignment", 2), ("early fusion", 6)],
+    )
+    def test_what_no_word_changes_is_computed_once_for_all_phrases(
+        self, methods: str, passes_per_window: int, array: np.ndarray, model: Path
+    ) -> None:
+        net = tiny.network(tiny.with_methods(tiny.VOLUME_NETWORK, methods))
+        alone = [maps_of(tiny_volumes.runner(net, volume_image(array), model, decision=MIRRORED), words)
+                 for words in ("lung", "heart", None)]  # fmt: skip
+        together = tiny_volumes.runner(net, volume_image(array), model, decision=MIRRORED)
+        encoded: list[int] = []
+        handle = net.backbone.input_block.register_forward_hook(lambda *_: encoded.append(1))
+        together.run(["lung", "heart", None], Reporter(None, None))
+        handle.remove()
+        assert len(encoded) == passes_per_window * together.plan.count
+        for words, maps in zip(("lung", "heart", None), alone, strict=True):
+            assert maps_of(together, words).probability.tobytes() == maps.probability.tobytes()
 
     def test_only_so_much_is_kept(self, array: np.ndarray, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         runner = pointwise_runner(volume_image(array), both, model, preprocessing=AS_SCANNED)

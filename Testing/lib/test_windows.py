@@ -17,7 +17,7 @@ from Testing.lib import tiny
 from TextGuidedSegLib.geometry import Shape
 from TextGuidedSegLib.guidance import canonical_coordinates, window_coordinates
 from TextGuidedSegLib.pseudo_image import interpolated_window
-from TextGuidedSegLib.windows import OVERLAP, Blender, WindowPlan, plan_windows, profiles
+from TextGuidedSegLib.windows import OVERLAP, Blender, WindowPlan, overview_shape, plan_windows, profiles
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 70))
 SIDES = st.tuples(st.integers(8, 40), st.integers(8, 40), st.integers(8, 40))
@@ -62,6 +62,23 @@ class TestPlan:
         counts = [plan_for((64, 64, 64), (64, 64, 64), free_bytes=free).count for free in (1e8, 1.5e7, 4e6, 1e6)]
         assert counts == sorted(set(counts))
 
+    @settings(max_examples=100, deadline=None)
+    @given(shape=SIZES, largest=SIDES)
+    def test_they_are_no_longer_than_their_number_asks_for(self, shape: Shape, largest: Shape) -> None:
+        plan = plan_for(shape, largest)
+        for size, side, starts, most in zip(shape, plan.window, plan.starts, largest, strict=True):
+            most = min(size, -(-most // 8) * 8)
+            longest = dataclasses.replace(plan, shape=(size,) * 3, window=(most,) * 3)
+            assert len(starts) == len(longest.starts[0])
+            assert 0.75 * most <= side <= most
+            if side < size and side - 8 >= 0.75 * most:
+                shorter = dataclasses.replace(plan, shape=(size,) * 3, window=(side - 8,) * 3)
+                assert len(shorter.starts[0]) > len(starts)
+
+    def test_a_little_too_large_costs_a_little_more(self) -> None:
+        plan = plan_for((192, 192, 64), (160, 160, 64), multiple=16)
+        assert (plan.window, plan.count) == ((128, 128, 64), 4)
+
     def test_only_a_gpu_reads_several_at_once_and_only_as_many_as_fit(self) -> None:
         batches = [
             plan_for((64, 64, 64), (32, 32, 32), free_bytes=free, device="cuda").batch for free in (None, 7e6, 3.3e6)
@@ -73,10 +90,22 @@ class TestPlan:
         plan = plan_for((64, 64, 40), (32, 32, 32))
         told = json.loads(json.dumps(plan.to_dict()))
         assert told == {
-            "shape": [64, 64, 40], "window": [32, 32, 32], "batch": 1, "device": "cpu", "axis": 0,
+            "shape": [64, 64, 40], "window": [32, 32, 24], "batch": 1, "device": "cpu", "axis": 0,
             "overlap": OVERLAP, "count": plan.count,
         }  # fmt: skip
         assert plan == dataclasses.replace(plan)
+
+    @settings(max_examples=80, deadline=None)
+    @given(shape=SIZES, largest=SIDES)
+    def test_an_overview_costs_no_more_than_a_window(self, shape: Shape, largest: Shape) -> None:
+        plan = plan_for(shape, largest)
+        overview = overview_shape(plan)
+        assert 1 <= np.prod(overview) <= np.prod(plan.window)
+        assert all(one <= size for one, size in zip(overview, shape, strict=True))
+        if plan.count == 1:
+            assert overview == shape
+        cut = {one for one, size in zip(overview, shape, strict=True) if one < size}
+        assert len(cut) <= 1
 
     def test_the_number_of_windows_grows_with_the_voxels(self) -> None:
         counts = [plan_for((64, 64, 64 * length), (32, 32, 32)).count / length for length in (2, 4, 8, 16)]

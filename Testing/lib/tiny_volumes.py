@@ -98,3 +98,15 @@ def sigmoid(values: np.ndarray) -> np.ndarray:
     """In float32, as the runner does."""
     result: np.ndarray = torch.from_numpy(values.astype(np.float32)).sigmoid().numpy()
     return result
+
+
+def aligned_network(methods: str = "symmetric alignment") -> FusedNetwork:
+    """A network whose directions are measured in an organ that it finds, and whose decoder listens to them."""
+    net = tiny.network(tiny.with_methods(tiny.VOLUME_NETWORK, methods))
+    assert net.alignment is not None
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        net.alignment.organ.head.weight.normal_(generator=generator)
+        for gain in net.alignment.pointing.values():
+            gain.normal_(generator=generator)
+    return net

@@ -57,10 +57,19 @@ def test_the_fit_ranks_what_is_there_higher_and_stays_finite_when_scores_do_not_
     assert np.isfinite([scale, offset]).all()
 
 
-def test_at_most_one_caption_in_a_hundred_falls_under_the_limit_of_not_found() -> None:
-    presence = np.linspace(0.0, 1.0, 201)
-    assert np.mean(presence < presence_limit(presence.tolist())) <= 0.01
-    assert presence_limit([0.9, 0.95]) == 0.5
+class TestLimitOfNotFound:
+    def test_it_costs_no_more_dice_than_allowed(self) -> None:
+        presence, dice = np.linspace(0.0, 1.0, 201), np.linspace(0.2, 0.9, 201)
+        lost = dice[presence < presence_limit(presence.tolist(), dice.tolist())].sum() / 201
+        assert 0.002 < lost <= 0.003
+
+    def test_films_that_are_drawn_badly_anyway_cost_less(self) -> None:
+        presence = np.linspace(0.0, 1.0, 201).tolist()
+        assert presence_limit(presence, [0.1] * 201) > presence_limit(presence, [0.9] * 201)
+
+    def test_it_is_never_above_one_half(self) -> None:
+        assert presence_limit([0.9, 0.95], [0.8, 0.8]) == 0.5
+        assert presence_limit([0.1, 0.2], [0.0, 0.0]) == 0.5
 
 
 def test_calibration_writes_what_it_chose_and_nothing_else(model_folder: Path, lesion_index: Path) -> None:

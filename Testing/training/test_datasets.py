@@ -15,6 +15,7 @@ from Testing.training.tiny import (
     PREPROCESSING,
     SIZE,
     STRUCTURES,
+    lesion_film,
     structure_film,
 )
 from TextGuidedSegLib.io import read_image
@@ -26,6 +27,7 @@ from training.datasets.chest_infection import ChestInfection, split_sides
 from training.datasets.chest_structures import ChestStructures
 from training.datasets.phantoms import PhantomFilms
 from training.datasets.sample import Sample, SampleSource, collate
+from training.lung_zones import LungZones
 from training.train import build_sources
 
 ALL, NOTHING = ("upper", "middle", "lower"), ()
@@ -164,6 +166,48 @@ class TestChestInfection:
         phrases = {sample.phrase for sample in draws(infection, 1500)}
         assert captions <= phrases
         assert len(phrases) > 100
+
+
+@pytest.fixture(scope="module")
+def lungs() -> dict[str, LungZones]:
+    drawn = {f"images/{LESIONS[number].name}.png": lesion_film(number).lungs for number in TRAIN}
+    return {name: LungZones(sides["left"].T, sides["right"].T) for name, sides in drawn.items()}
+
+
+@pytest.fixture(scope="module")
+def informed(lesion_index: Path, lungs: dict[str, LungZones]) -> ChestInfection:
+    return ChestInfection(lesion_index, "train", PREPROCESSING, lungs=lungs)
+
+
+class TestKnownLungs:
+    """Lesion films whose lungs a file tells: parts are cut out, and zones without a lesion are asked for."""
+
+    def test_a_part_is_cut_to_the_zones_that_the_phrase_names(
+        self, informed: ChestInfection, lungs: dict[str, LungZones]
+    ) -> None:
+        parts = 0
+        for sample in draws(informed, 2500):
+            number = next(n for n, film in enumerate(informed.films) if film.array is sample.array)
+            film, zones = informed.films[number], lungs[f"images/{LESIONS[TRAIN[number]].name}.png"]
+            if not sample.mask.any() or np.array_equal(sample.mask, film.mask):
+                continue
+            phrase = parse(sample.phrase)
+            asked = [(side, [level]) for side in ("left", "right") for level in LEVELS if names(phrase, side, level)]
+            cut, whole = zones.cut(film.mask, asked), film.sides.get(str(phrase.side))
+            assert np.array_equal(sample.mask, cut) or np.array_equal(sample.mask, whole), sample.phrase
+            parts += 1
+        assert parts > 100
+
+    def test_an_empty_zone_is_neither_named_by_the_caption_nor_near_a_lesion(self, informed: ChestInfection) -> None:
+        assert sum(len(film.empty) for film in informed.films) > 4
+        for film in informed.films:
+            for side, level in film.empty:
+                assert level not in film.zones[side]
+                assert not film.mask[film.cells == 3 * ("left", "right").index(side) + LEVELS.index(level)].any()
+
+    def test_films_in_doubt_are_left_as_they_are(self, informed: ChestInfection) -> None:
+        doubtful = [bool(LESIONS[number].flag) or LESIONS[number].published_side != "image" for number in TRAIN]
+        assert [film.cells is None for film in informed.films] == doubtful
 
 
 class TestChestStructures:

@@ -150,14 +150,24 @@ class TestPlan:
 
     def test_worked_out_by_hand(self) -> None:
         plan = plan_of([[0.05, 0.2], [0.15, 0.1], [0.15, 0.1], [0.25, 0.0]], units=[True])
-        # Sent to the target: all of 0.2 and half of 0.1, of 0.4 in all.
-        assert plan_loss(plan, self.TARGET).item() == pytest.approx(-math.log(0.2501 / 0.4001), abs=1e-6)
+        # Sent to the target: all of 0.2 and half of 0.1, of 0.4 that words send and of 0.375 that the target holds.
+        expected = -(math.log(0.2501 / 0.4001) + math.log(0.2501 / 0.3751)) / 2
+        assert plan_loss(plan, self.TARGET).item() == pytest.approx(expected, abs=1e-6)
 
     def test_the_mean_over_units_leaves_out_padding(self) -> None:
         mass = [[0.1, 0.1, 0.0], [0.2, 0.0, 0.1], [0.25, 0.0, 0.0], [0.25, 0.0, 0.0]]
+        left_over = -math.log(0.1001 / 0.3751) / 2  # the half that does not depend on how many units there are
         both = plan_loss(plan_of(mass, units=[True, True]), self.TARGET).item()
-        assert both == pytest.approx(-math.log(1e-4 / (0.1 + 1e-4)) / 2, abs=1e-4)
-        assert plan_loss(plan_of(mass, units=[True, False]), self.TARGET).item() == pytest.approx(0, abs=1e-6)
+        assert both - left_over == pytest.approx(-math.log(1e-4 / (0.1 + 1e-4)) / 4, abs=1e-4)
+        one = plan_loss(plan_of(mass, units=[True, False]), self.TARGET).item()
+        assert one == pytest.approx(left_over, abs=1e-6)
+
+    def test_words_that_claim_next_to_nothing_are_not_right(self) -> None:
+        sparing = plan_of([[0.249, 0.001], [0.25, 0.0], [0.25, 0.0], [0.25, 0.0]], units=[True])
+        exact = plan_of([[0.0, 0.25], [0.25, 0.0], [0.25, 0.0], [0.25, 0.0]], units=[True])
+        target = torch.tensor([[[[1.0, 0.0], [0.0, 0.0]]]])
+        assert plan_loss(exact, target).item() == pytest.approx(0, abs=1e-6)
+        assert plan_loss(sparing, target).item() > 2
 
     def test_a_plan_that_misses_the_target_has_a_finite_loss_and_gradient(self) -> None:
         mass = torch.tensor([[[0.25, 0.0], [0.0, 0.25], [0.25, 0.0], [0.0, 0.25]]], requires_grad=True)
@@ -167,6 +177,22 @@ class TestPlan:
         assert mass.grad.isfinite().all()
         assert mass.grad[0, 0, 1] < 0, "more mass into the target lowers the loss"
         assert (mass.grad[..., 0] == 0).all(), "nothing is asked of the dustbin"
+
+
+class TestPresence:
+    def test_worked_out_by_hand(self) -> None:
+        target = torch.cat([square(), torch.zeros(1, 1, 16, 16)])
+        output = NetworkOutput(
+            torch.zeros(2, 1, 16, 16), None, presence_logits=torch.tensor([math.log(3), math.log(3)])
+        )
+        _, parts = total_loss(output, truth(target), LossConfig())
+        assert parts["presence"] == pytest.approx(-(math.log(3 / 4) + math.log(1 / 4)) / 2)
+
+    def test_a_network_without_the_head_has_no_such_part(self) -> None:
+        assert (
+            "presence"
+            not in total_loss(NetworkOutput(torch.zeros(1, 1, 16, 16), None), truth(square()), LossConfig())[1]
+        )
 
 
 class TestOutside:
@@ -187,7 +213,7 @@ def whole_output(shape: tuple[int, int] = (16, 16), padded: tuple[int, int] = (1
     regions = {1: torch.rand(2, 1, 8, 8, requires_grad=True)}
     spatial = SpatialOutput((plan,), regions, OrganFrame(torch.zeros(2, 2), torch.ones(2, 2)))
     logits, map_logits = torch.randn(2, 1, *shape, requires_grad=True), torch.randn(2, 1, 8, 8, requires_grad=True)
-    return NetworkOutput(logits, None, spatial, (), (map_logits,), padded)
+    return NetworkOutput(logits, None, spatial, (), (map_logits,), padded_shape=padded)
 
 
 class TestParts:

@@ -55,6 +55,17 @@ class TestLaws:
             assert (kept & drawn.T).sum() > 0.6 * drawn.sum()
             assert not (kept & ~drawn.T).any()
 
+    def test_the_map_of_cells_says_the_same_as_the_zones(self, lungs: LungZones) -> None:
+        cells = lungs.cells()
+        for place, side in enumerate(SIDES):
+            for third, level in enumerate(LEVELS):
+                assert np.array_equal(cells == 3 * place + third, lungs.zone(side, [level]))
+
+    def test_another_grid_shows_the_same_lungs(self, lungs: LungZones) -> None:
+        double = tuple(2 * size for size in lungs.left.shape)
+        assert np.array_equal(lungs.resized(double).left, lungs.left.repeat(2, axis=0).repeat(2, axis=1))
+        assert np.array_equal(lungs.resized(double).resized(lungs.right.shape).right, lungs.right)
+
     def test_lungs_that_are_missing_or_exchanged_are_not_sound(self, lungs: LungZones) -> None:
         assert lungs.is_sound
         assert not LungZones(lungs.right, lungs.left).is_sound

@@ -29,7 +29,7 @@ from training.export import export
 from training.metrics import overlap, surface_dice
 from training.sources import build_sources, training_texts
 from training.tokenizer import train_tokenizer
-from training.train import Run, draw_batch, train
+from training.train import Run, draw_batch, halves_are_safe, train
 
 ROOT = Path(__file__).resolve().parents[2]
 ABOUT = {
@@ -127,6 +127,21 @@ class TestTraining:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, volume_sets=tuple(sets)))
         with pytest.raises(ValueError, match="each with a share above 0"):
             build_sources(config)
+
+    def test_thin_crops_are_trained_on_in_full_precision(self) -> None:
+        cpu, gpu = torch.device("cpu"), torch.device("cuda")
+        assert not halves_are_safe((128, 128, 16), 8, cpu)
+        assert halves_are_safe((96, 64, 32), 8, cpu)
+        assert halves_are_safe((128, 128, 16), 8, gpu)
+        assert halves_are_safe((224, 16), 16, cpu), "a film"
+
+    def test_mixed_precision_takes_nearly_the_same_step(self, index: Path, folder: Path) -> None:
+        config = volume_config(index)
+        losses = []
+        for mixed in (False, True):
+            chosen = dataclasses.replace(config, mixed_precision=mixed)
+            losses.append([parts["loss"] for parts in steps(Run(chosen, folder), build_sources(chosen), 3)])
+        assert losses[0] == pytest.approx(losses[1], rel=0.02)
 
     def test_the_tokenizer_learns_captions_and_grammar(self, index: Path) -> None:
         texts = training_texts(volume_config(index).data)

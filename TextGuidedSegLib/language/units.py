@@ -7,7 +7,8 @@ A location unit stands for one place that the parser understood, so *lower left 
 its words stand in one row; words may belong to several units, and what belongs to none is description.
 
 Directions are the patient's. A picture without a patient's side (endoscopy, an ultrasound image of a breast) lies in
-the array as a film does, so its left is where a film has the patient's right.
+the array as a film does, so its left is where a film has the patient's right. The left ventricle and the right atrium
+are names: they point nowhere.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Unit:
     Attributes:
         kind: What it speaks of.
         spans: Start and end of its words in the text, as offsets of characters.
-        directions: Where it points, the patient's, from `DIRECTIONS`; empty unless it is a location, and for an organ's
-            side that is no place in the picture (*left breast*).
+        directions: Where it points, the patient's, from `DIRECTIONS`; empty unless it is a location, and for a side
+            that is no place in the picture (*left breast*, *left ventricle*).
     """
 
     kind: UnitKind
@@ -124,9 +125,12 @@ def _location(
 
 def _in_patient(unit: Unit, place: Place, frame: Frame, vocabulary: Vocabulary) -> Unit:
     """The unit with directions that hold in the canonical array, see the module's first lines."""
-    if frame == "image":
+    structure = vocabulary.structure(place.structure)
+    if structure.named_by_side:
+        named = set(unit.directions) - set(_OPPOSITE)
+    elif frame == "image":
         named = {_OPPOSITE.get(name, name) for name in unit.directions}
-    elif vocabulary.structure(place.structure).frame == "image":
+    elif structure.frame == "image":
         named = set(unit.directions) - set(_OPPOSITE)
     else:
         return unit

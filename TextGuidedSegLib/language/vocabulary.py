@@ -76,6 +76,11 @@ class Vocabulary:
         self.speller = Speller(self._terms, {word for words in self._abbreviations for word in words}, never)
         self._check_expansions()
 
+    @property
+    def wordings(self) -> Mapping[Words, Term]:
+        """Every run of words that stands for something; abbreviations are not among them."""
+        return self._terms
+
     def entry(self, term: Term) -> Entry:
         """The entry of a finding, structure or region."""
         return self._entries[term.kind, term.name]

@@ -34,6 +34,7 @@ class Entry:
         levels: Levels of a region in its structure.
         side: Side of a region that exists on one side only.
         paired: A structure that exists on the left and on the right.
+        named_by_side: A structure whose *left* and *right* are part of its name and no place in the image.
         generic: A structure that says no more than a finding does.
         frame: `image` if left means the left of the image, because its pictures have no patient's side.
     """
@@ -42,6 +43,7 @@ class Entry:
     levels: tuple[Level, ...] = ()
     side: str | None = None
     paired: bool = False
+    named_by_side: bool = False
     generic: bool = False
     frame: Literal["patient", "image"] = "patient"
 

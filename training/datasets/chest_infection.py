@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,20 @@ from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar
 from training.conditions import derangement
 from training.datasets.films import load_pair
-from training.datasets.index import read_index
+from training.datasets.index import Row, read_index
 from training.datasets.sample import Sample
+from training.lung_zones import LEVELS, SIDES, LungZones
+
+Zone = tuple[str, str]
 
 # Share of phrase kinds; what is left goes to the published caption. One-sided films, a quarter of the set, carry the
 # phrases that name the empty side, so their share is higher there.
 _PARAPHRASE, _NO_PHRASE, _OTHER_STRUCTURE = 0.2, 0.06, 0.04
 _SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.25, 0.05, 0.25
+# The same where the lungs of the films are known: parts can then be cut out and empty levels be told.
+_EMPTY_ZONE, _PART = 0.1, 0.35
+_LEAST_PART = 2e-3  # of the film: less of a lesion in a named part is a matter of where the border of a zone is drawn
+_ZONE_MARGIN = 0.04  # of the film: an empty zone keeps this far from every lesion
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,6 +42,9 @@ class LesionFilm:
         caption: The caption, patient's side.
         zones: Levels named on each side.
         count: Number of areas the caption mentions.
+        cells: `(I, J)` uint8, the zone of the lungs that each pixel belongs to, see `LungZones.cells`; None where the
+            lungs are not known for sure.
+        empty: Zones, as side and level, that the caption does not name and that keep a distance from every lesion.
     """
 
     array: np.ndarray
@@ -42,6 +53,8 @@ class LesionFilm:
     caption: str
     zones: dict[str, tuple[str, ...]]
     count: int
+    cells: np.ndarray | None = None
+    empty: tuple[Zone, ...] = ()
 
     @property
     def only_side(self) -> str | None:
@@ -57,14 +70,24 @@ class ChestInfection:
         split: Value of the column `split`.
         config: Preprocessing.
         shuffle_seed: Give every film another one's caption and places; which one is fixed by this seed. None: its own.
+        lungs: Lungs by image name, as `training.lung_zones` writes them: targets are then cut to the part that a phrase
+            names, and zones without a lesion are asked for. Empty: only parts that caption and mask tell apart.
     """
 
     def __init__(
-        self, index: str | Path, split: str, config: PreprocessingConfig, *, shuffle_seed: int | None = None
+        self,
+        index: str | Path,
+        split: str,
+        config: PreprocessingConfig,
+        *,
+        shuffle_seed: int | None = None,
+        lungs: Mapping[str, LungZones] | None = None,
     ) -> None:
         rows = [row for row in read_index(index) if row.columns["split"] == split]
         if shuffle_seed is None:
             self.films = [_lesion_film(row.image, row.mask, row.columns, config) for row in rows]
+            if lungs:
+                self.films = [_with_lungs(film, row, lungs) for film, row in zip(self.films, rows, strict=True)]
             return
         givers = derangement([row.columns["text"] for row in rows], shuffle_seed)
         films = [
@@ -84,7 +107,12 @@ class ChestInfection:
             return Sample(film.array, film.mask, "", absent=True, pointed=False)
         if film.only_side and rng.random() < _SWAPPED_ON_ONE_SIDED:
             return _empty_side(film, rng)
-        if rng.random() < _WRONG_LEVEL:
+        if film.cells is not None:
+            part = _empty_zone(film, rng) if rng.random() < _EMPTY_ZONE else None
+            part = _named_part(film, rng) if part is None and rng.random() < _PART else part
+            if part is not None:
+                return part
+        elif rng.random() < _WRONG_LEVEL:
             return _empty_level(film, rng)
         if len(film.sides) == 2 and rng.random() < _ONE_SIDE:
             side = rng.choice(("left", "right"))
@@ -127,6 +155,68 @@ def _empty_level(film: LesionFilm, rng: random.Random) -> Sample:
                 film.array, np.zeros_like(film.mask), grammar.finding_phrase({side: (far,)}, None, rng), pointed=False
             )
     return Sample(film.array, film.mask, film.caption.lower())
+
+
+def _named_part(film: LesionFilm, rng: random.Random) -> Sample | None:
+    """A phrase for some of the places that the caption names, and that part of the lesions; None if there is none.
+
+    The caption says where lesions are; that they reach a little into the next zone does not make it false. So a place
+    that it does not name is never asked for here.
+    """
+    named = [(side, level) for side in ("left", "right") for level in film.zones[side]]
+    if film.cells is None or len(named) < 2:
+        return None
+    sides = [side for side in ("left", "right") if film.zones[side]]
+    if len(sides) == 2 and rng.random() < 0.5:  # all of one side
+        side = rng.choice(sides)
+        chosen = {side: film.zones[side]}
+        asked = [(side, level) for level in LEVELS]
+    else:  # one level, on one side or on both
+        level = rng.choice(named)[1]
+        of_level = [side for side in sides if level in film.zones[side]]
+        chosen = {side: (level,) for side in rng.sample(of_level, rng.randint(1, len(of_level)))}
+        asked = [(side, level) for side in chosen]
+    target = film.mask * np.isin(film.cells, [_cell(*zone) for zone in asked])
+    if target.mean() < _LEAST_PART:
+        return None
+    return Sample(film.array, target, grammar.finding_phrase(_vague_levels(chosen, rng), None, rng))
+
+
+def _vague_levels(zones: dict[str, tuple[str, ...]], rng: random.Random) -> dict[str, tuple[str, ...]]:
+    """A whole side is as well named without its levels."""
+    whole = len(zones) == 1 and len(next(iter(zones.values()))) > 1 and rng.random() < 0.5
+    return {side: grammar.LEVELS for side in zones} if whole else zones
+
+
+def _empty_zone(film: LesionFilm, rng: random.Random) -> Sample | None:
+    """A phrase for a zone without a lesion; None if there is none."""
+    if not film.empty:
+        return None
+    side, level = rng.choice(film.empty)
+    phrase = grammar.finding_phrase({side: (level,)}, None, rng)
+    return Sample(film.array, np.zeros_like(film.mask), phrase, pointed=False)
+
+
+def _with_lungs(film: LesionFilm, row: Row, lungs: Mapping[str, LungZones]) -> LesionFilm:
+    """The film with its lungs, unless they are unsound or its caption's side is in doubt."""
+    known = lungs.get(row.columns["image"])
+    doubtful = bool(row.columns["flag"]) or row.columns["published_side"] != "image"
+    if known is None or not known.is_sound or doubtful:
+        return film
+    cells = known.resized(film.mask.shape).cells()
+    near = ndimage.distance_transform_edt(film.mask == 0) <= _ZONE_MARGIN * len(film.mask)
+    touched = set(np.unique(cells[near]).tolist())
+    empty = tuple(
+        (side, level)
+        for side in SIDES
+        for level in LEVELS
+        if level not in film.zones[side] and _cell(side, level) not in touched
+    )
+    return dataclasses.replace(film, cells=cells, empty=empty)
+
+
+def _cell(side: str, level: str) -> int:
+    return 3 * SIDES.index(side) + LEVELS.index(level)
 
 
 def _lesion_film(image: Path, mask: Path, columns: dict[str, str], config: PreprocessingConfig) -> LesionFilm:

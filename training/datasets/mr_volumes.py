@@ -1,4 +1,4 @@
-"""MR volumes with label maps: hippocampus, heart, left atrium; each phrase names the labels that are joined for it."""
+"""Volumes with label maps: hippocampus, heart and left atrium in MR, or anything else; a phrase names joined labels."""
 
 from __future__ import annotations
 
@@ -40,12 +40,15 @@ class VolumeSet:
         share: Probability that a batch is drawn from it.
         patch: Voxels of a training crop along each axis; a volume that is smaller is padded.
         oriented: The files say how the patient lies.
+        never_shown: Phrases for what none of its volumes shows, labelled or not; empty for the grammar's own, which
+            knows the structures of MR only.
     """
 
     source: str
     share: float
     patch: tuple[int, ...]
     oriented: bool = True
+    never_shown: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,12 +108,17 @@ class MrVolumes:
             return self._sample(volume, volume.mask(None), "", rng, absent=True, pointed=False)
         shown = frozenset(volume.targets)
         if kind < _NO_PHRASE + _NOT_THERE:
-            phrase, nothing = grammar_volume.absent_phrase(shown, rng), np.zeros(volume.labels.shape, dtype=bool)
+            phrase, nothing = self._absent_phrase(shown, rng), np.zeros(volume.labels.shape, dtype=bool)
             return self._sample(volume, nothing, phrase, rng, pointed=False)
         key = rng.choice(sorted(shown))
         as_published = kind < _NO_PHRASE + _NOT_THERE + _CAPTION
         phrase = f"{key}." if as_published else grammar_volume.structure_phrase(key, rng)
         return self._sample(volume, volume.mask(key), phrase, rng)
+
+    def _absent_phrase(self, shown: frozenset[str], rng: random.Random) -> str:
+        if self.chosen.never_shown:
+            return grammar_volume.structure_phrase(rng.choice(self.chosen.never_shown), rng)
+        return grammar_volume.absent_phrase(shown, rng)
 
     def _sample(
         self, volume: LabelledVolume, target: np.ndarray, phrase: str, rng: random.Random, *, absent: bool = False,
