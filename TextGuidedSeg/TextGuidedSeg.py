@@ -27,6 +27,7 @@ if importlib.util.find_spec("TextGuidedSegLib") is None:
 
 from TextGuidedSegPanel.effectRegistration import registerEffect
 from TextGuidedSegPanel.machineSettings import chosenDevice
+from TextGuidedSegPanel.modelFolder import referenceOfName
 from TextGuidedSegPanel.panel import Panel
 from TextGuidedSegPanel.parameters import Parameters, parametersOf
 from TextGuidedSegPanel.phrases import phrasesIn
@@ -37,6 +38,7 @@ from TextGuidedSegPanel.segmentationRun import RunCallbacks, SegmentationRun
 from TextGuidedSegPanel.terminology import loadTerminology
 from TextGuidedSegPanel.terms import announce
 from TextGuidedSegPanel.warmClient import WarmClient, stopSharedClient
+from TextGuidedSegPanel.worklistScene import imageNodes
 
 from TextGuidedSegLib.errors import ImageError, TextGuidedSegError
 from TextGuidedSegLib.phrase import parse
@@ -84,6 +86,7 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
+        self.addObserver(scene, scene.StartImportEvent, self._onSceneStartImport)
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self._onSceneReplaced)
         self._setParameters(self.logic.getParameters())
@@ -99,6 +102,7 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module is shown."""
         self._isShown = True
         self._setParameters(self.logic.getParameters())
+        self.panel.focus()
 
     def exit(self) -> None:
         """Another module is shown: the panel no longer follows the scene, and the views are given back."""
@@ -119,6 +123,10 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._setParameters(None)
         self.panel.forget()
 
+    def _onSceneStartImport(self, caller, event) -> None:
+        # Selectors that find their nodes not there yet would choose none, and that would be stored.
+        self._setParameters(None)
+
     def _onSceneReplaced(self, caller, event) -> None:
         # Also after a second scene was added to this one: its parameters took the place of ours.
         if self._isShown:
@@ -131,7 +139,7 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters = parameters
         if parameters is not None:
             if parameters.inputVolume is None:
-                parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+                parameters.inputVolume = next(iter(imageNodes()), None)
             # Not connectGui, which gives no tag back, so that its bindings outlive the panel.
             self._guiTag = parameters.connectParametersToGui(self._boundWidgets())
             self.addObserver(parameters.parameterNode, vtk.vtkCommand.ModifiedEvent, self._onModified)
@@ -185,7 +193,7 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
             volume: A scalar volume node: a frontal chest film.
             phrases: One phrase, or several in a list or on lines.
             segmentation: Segmentation node that gets the segments; None makes one when the first is found.
-            model: Name of a model; None for the one that is shipped.
+            model: Name or folder of a model; None for the one that is shipped.
             threshold: Probability from which a voxel belongs to the segment, at least 0.01 and below 1; None for the
                 model's own.
             wait: Return when all is done; otherwise at once, and the list fills while Slicer goes on.
@@ -199,21 +207,30 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
             PhraseError: A phrase is empty or too long.
             WeightsError: There is no such model.
             ImageError: There is no volume, no model reads it, or no voxel of it lies in the region.
-            TextGuidedSegError: The run failed, was cancelled, or another one is under way.
+            TextGuidedSegError: The run failed, was cancelled, or another one is under way; or packages are missing.
             ValueError: The threshold is out of range.
         """
         lines = phrasesIn(phrases) if isinstance(phrases, str) else list(phrases)
-        for phrase in lines or [""]:
-            parse(phrase)
+        _requireReadable(lines or [""])
         if volume is None:
             msg = "there is no volume to segment; load an image and pass its node"
             raise ImageError(msg)
-        announce(find_model(model or DEFAULT_MODEL))
+        reference = referenceOfName(model or DEFAULT_MODEL)
+        announce(find_model(reference))
         run = SegmentationRun(volume, lines, segmentation, callbacks or RunCallbacks(), roiNode=region)
-        self.start(run, model=model, threshold=threshold, device=chosenDevice())
+        self.start(run, model=reference, threshold=threshold, device=chosenDevice())
         if wait:
             self.waitFor(run)
         return run.records
+
+
+def _requireReadable(phrases: list[str]) -> None:
+    try:
+        for phrase in phrases:
+            parse(phrase)
+    except ImportError as error:
+        msg = _("{package} is not installed yet; open the module Text Guided Segmentation and press Install")
+        raise TextGuidedSegError(msg.format(package=error.name)) from error
 
 
 class TextGuidedSegTest(ScriptedLoadableModuleTest):

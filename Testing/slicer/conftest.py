@@ -24,6 +24,9 @@ _NEED_SLICER = [
     "test_scene.py",
     "test_segments.py",
     "test_segment_records.py",
+    "test_scene_loading.py",
+    "test_reload.py",
+    "test_quitting.py",
     "test_provenance.py",
     "test_overlay.py",
     "test_legend.py",
@@ -55,6 +58,9 @@ _NEED_SLICER = [
     "test_effect.py",
     "test_run_in_slicer.py",
     "test_worklist_scene.py",
+    "test_typing.py",
+    "test_model_folder.py",
+    "test_segment_facts.py",
 ]
 collect_ignore = [] if find_spec("slicer") else _NEED_SLICER
 if find_spec("trame_slicer") is None:  # inside Slicer, which draws its slice views itself
@@ -76,27 +82,9 @@ def mrml_application(tmp_path_factory: pytest.TempPathFactory):
 
     if not hasattr(slicer, "slicer_core"):
         return SimpleNamespace(scene=slicer.mrmlScene, logic=slicer.app.applicationLogic())
-    scene = slicer.vtkMRMLScene()
-    logic = slicer.vtkSlicerApplicationLogic()
-    logic.SetMRMLScene(scene)
-    logic.GetColorLogic().SetMRMLScene(scene)
-    logic.GetColorLogic().AddDefaultColorNodes()
-    logics = {
-        "segmentations": slicer.vtkSlicerSegmentationsModuleLogic(),
-        "volumes": slicer.vtkSlicerVolumesLogic(),
-        "terminologies": slicer.vtkSlicerTerminologiesModuleLogic(),
-    }
-    for module_logic in logics.values():
-        module_logic.SetMRMLApplicationLogic(logic)
-        module_logic.SetMRMLScene(scene)
-    # Scene bundles (.mrb) are unpacked below the cache's folder.
-    cache, data = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
-    cache.SetRemoteCacheDirectory(str(tmp_path_factory.mktemp("cache")))
-    cache.SetMRMLScene(scene)
-    data.SetCacheManager(cache)
-    scene.SetCacheManager(cache)
-    scene.SetDataIOManager(data)
-    return SimpleNamespace(scene=scene, logic=logic, logics=logics, cache=cache, data=data)
+    from Testing.slicer.mrml_application import make_application
+
+    return make_application(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -105,14 +93,10 @@ def scene(mrml_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     import slicer
 
     if hasattr(slicer, "slicer_core"):
-        modules = {
-            name: SimpleNamespace(logic=lambda logic=logic: logic) for name, logic in mrml_application.logics.items()
-        }
-        from Testing.slicer.colors import color_module
+        from Testing.slicer.mrml_application import modules_of
 
-        modules["colors"] = color_module(mrml_application.scene)
         monkeypatch.setattr(slicer, "mrmlScene", mrml_application.scene, raising=False)
-        monkeypatch.setattr(slicer, "modules", SimpleNamespace(**modules), raising=False)
+        monkeypatch.setattr(slicer, "modules", modules_of(mrml_application), raising=False)
     mrml_application.scene.Clear(0)
     yield mrml_application.scene
     mrml_application.scene.Clear(0)
@@ -129,7 +113,7 @@ def forget_settings() -> None:
 
 @pytest.fixture
 def slicer_application(mrml_application, scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """`qt`, `ctk`, `slicer.app` and the module base classes; fails for what a connected function raised."""
+    """`qt`, `ctk`, `slicer.app`, the module base classes; fails for what a callback raised and for mistyped signals."""
     import slicer
 
     if not hasattr(slicer, "slicer_core"):
@@ -140,7 +124,7 @@ def slicer_application(mrml_application, scene, monkeypatch: pytest.MonkeyPatch)
 
     install.install(monkeypatch, mrml_application.logic)
     yield
-    assert signals.failures == []
+    assert (signals.failures, signals.mistyped) == ([], [])
 
 
 @pytest.fixture

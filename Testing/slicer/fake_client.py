@@ -41,7 +41,10 @@ class FakeClient:
         self._callbacks: Any = None
 
     def segment(self, image: Image, phrases: Sequence[str], **options: Any) -> int:
-        """Plan the steps of a run."""
+        """Plan the steps of a run; refuses what the real one refuses."""
+        from TextGuidedSegPanel.inferenceRequest import segmentCommand
+
+        segmentCommand(phrases, options["signature"], options["threshold"])
         number = len(self.asked) + 1
         self._callbacks = callbacks = options["callbacks"]
         self.asked.append({"image": image, "phrases": tuple(phrases), **options})

@@ -3,7 +3,8 @@
     python -m Testing.slicer.interaction_bench
 
 A heartbeat of the main thread tells the longest stall: the time that nothing could be clicked. Its first row is what
-this computer takes for nothing at all; other programs that run at the same time add to every row.
+this computer takes for nothing at all; other programs that run at the same time add to every row, but not to *own*, the
+time of the processor that the main thread took in a stall.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,84 +23,16 @@ import numpy as np
 import pytest
 import slicer
 
-from Testing.slicer.fake_client import FakeClient
+from Testing.slicer.heartbeat import Row, beating, let_work
 from Testing.slicer.installing import install_into
-from Testing.slicer.mrml import add_volume
 from Testing.slicer.outside import loaded_outside
 from Testing.slicer.panel_fixtures import add_film
+from Testing.slicer.volume_bench import prepared_volume, real_volume
 from Testing.slicer.wheels import write_wheel
-from TextGuidedSegLib.worker_protocol import Crop
 
 FILM_ROWS, FILM_COLUMNS = 2500, 2048
 VOLUME = (512, 512, 300)
 PHRASES = ("right lung", "left lung", "left lower lung opacity", "right upper lung opacity", "both lungs")
-_BEAT_MS, _PAUSE_S, _LONGEST_S = 2, 0.001, 300.0
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of the table, in ms.
-
-    Attributes:
-        name: What was measured.
-        milliseconds: The figure.
-        limit: What it should stay below; None where there is no such figure.
-    """
-
-    name: str
-    milliseconds: float
-    limit: float | None = None
-
-
-class Heartbeat:
-    """Beats in the main thread; what lies between two beats was spent elsewhere.
-
-    Args:
-        phase: Names what is going on, so that the longest stall is known for each.
-
-    Attributes:
-        longest_ms: Longest stall of each phase, counted to the one it began in.
-    """
-
-    def __init__(self, phase: Callable[[], str] = lambda: "") -> None:
-        import qt
-
-        self.longest_ms: dict[str, float] = {}
-        self._phase, self._name, self._last = phase, phase(), time.perf_counter()
-        self._timer = qt.QTimer()
-        self._timer.interval = _BEAT_MS
-        self._timer.connect("timeout()", self._beat)
-        self._timer.start()
-
-    def stop(self) -> None:
-        """Beat no more."""
-        self._timer.stop()
-
-    def _beat(self) -> None:
-        now = time.perf_counter()
-        gap_ms = 1000 * (now - self._last)
-        self.longest_ms[self._name] = max(self.longest_ms.get(self._name, 0.0), gap_ms)
-        self._name, self._last = self._phase(), now
-
-
-@contextmanager
-def beating(phase: Callable[[], str] = lambda: "") -> Iterator[Heartbeat]:
-    """A heartbeat that stops at the end."""
-    heartbeat = Heartbeat(phase)
-    try:
-        yield heartbeat
-    finally:
-        heartbeat.stop()
-
-
-def let_work(condition: Callable[[], bool]) -> float:
-    """Let Qt work until something is true; seconds that took."""
-    started = time.perf_counter()
-    while not condition():
-        assert time.perf_counter() - started < _LONGEST_S, "nothing happened in time"
-        slicer.app.processEvents()
-        time.sleep(_PAUSE_S)
-    return time.perf_counter() - started
 
 
 def nothing(seconds: float = 2.0) -> Row:
@@ -109,7 +40,7 @@ def nothing(seconds: float = 2.0) -> Row:
     with beating() as heartbeat:
         end = time.perf_counter() + seconds
         let_work(lambda: time.perf_counter() > end)
-    return Row("nothing to do: longest stall", max(heartbeat.longest_ms.values()))
+    return heartbeat.row("nothing to do: longest stall")
 
 
 def run_phrase(widget: Any, phrase: str) -> float:
@@ -131,7 +62,7 @@ def first_phrase(widget: Any) -> list[Row]:
     names = {"starting": "start the process", "loading": "import and load", "running": "run, segment into the scene"}
     rows = [Row("first phrase of all", 1000 * seconds)]
     for state, name in names.items():
-        rows.append(Row(f"{name}: longest stall", heartbeat.longest_ms.get(state, 0.0), 50))
+        rows.append(heartbeat.row(f"{name}: longest stall", 50, state))
     return rows
 
 
@@ -142,7 +73,7 @@ def warm_phrases(widget: Any, phrases: Sequence[str] = PHRASES[1:]) -> list[Row]
     return [
         Row("warm phrase to segment: median", 1000 * statistics.median(seconds), 1000),
         Row("warm phrase to segment: longest", 1000 * max(seconds)),
-        Row("warm phrases: longest stall", heartbeat.longest_ms[""], 50),
+        heartbeat.row("warm phrases: longest stall", 50),
     ]
 
 
@@ -191,52 +122,7 @@ def install(widget: Any, folder: Path, patch: pytest.MonkeyPatch) -> Row:
         widget.ui.installFolderButton.click()
         assert page.isInstalling, widget.ui.setupStatusLabel.text
         let_work(lambda: not page.isInstalling)
-    return Row("install a package: longest stall", heartbeat.longest_ms[""], 50)
-
-
-class PreparedClient(FakeClient):
-    """Answers every phrase with the same arrays, in VTK's order as the reading thread leaves them."""
-
-    def __init__(self, probability: Crop, pseudo_image: Crop) -> None:
-        super().__init__()
-        self._maps = probability, pseudo_image
-
-    def _result(self, number: int, index: int, phrase: str, image: Any, threshold: float | None) -> Any:
-        from TextGuidedSegPanel.inferenceRecords import PhraseResult
-
-        probability, pseudo_image = self._maps
-        return PhraseResult(
-            requestId=number, phraseIndex=index, phrase=phrase, answer="found", model="none", device="cpu",
-            presence=0.9, threshold=0.5, warnings=(), seconds=0.0, tags={"TextGuidedSeg.Phrase": phrase},
-            geometry=image.geometry, probability=probability, pseudoImage=pseudo_image,
-        )  # fmt: skip
-
-
-def large_volume(module: Any, shape: tuple[int, int, int] = VOLUME) -> list[Row]:
-    """What the main thread does for a volume: hand it over, put a result into the scene, follow a threshold."""
-    volume = add_volume(slicer.mrmlScene, np.zeros(shape, np.int16, order="F"), np.eye(4), name="volume")
-    quarter = [size // 4 for size in shape]
-    box = np.full([2 * size for size in quarter], 0.8, np.float32, order="F")
-    probability = Crop(box, (quarter[0], quarter[1], quarter[2]), shape)
-    pseudo_image = Crop(np.full(shape, 0.3, np.float32, order="F"), (0, 0, 0), shape)
-    logic = module.TextGuidedSegLogic(PreparedClient(probability, pseudo_image))
-    name = " x ".join(map(str, shape))
-    rows = []
-
-    def timed(what: str, call: Callable[[], Any]) -> Any:
-        started = time.perf_counter()
-        value = call()
-        rows.append(Row(f"{name}: {what}", 1000 * (time.perf_counter() - started), 300))
-        return value
-
-    records = timed("hand over to the process, stall", lambda: logic.process(volume, "heart", wait=False))
-    timed("result into the scene, stall", logic.client.run)
-    record = records[0]
-    timed(
-        "threshold to mask, stall",
-        lambda: logic.results.setThreshold(record.segmentationNode, record.segmentId, 0.4),
-    )
-    return rows
+    return heartbeat.row("install a package: longest stall", 50)
 
 
 def measure(folder: Path, film_size: tuple[int, int], volume: tuple[int, int, int]) -> list[Row]:
@@ -255,9 +141,9 @@ def measure(folder: Path, film_size: tuple[int, int], volume: tuple[int, int, in
         rows = [nothing(), *first_phrase(widget), *warm_phrases(widget), *threshold(widget)]
         rows += [cancel(widget, state) for state in ("running", "starting", "loading")]
         rows.append(install(widget, folder, patch))
+        rows += real_volume(widget, folder / "models", volume)
         widget.cleanup()
-        rows += large_volume(module, volume)
-        return rows
+        return rows + prepared_volume(module, volume)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -266,8 +152,9 @@ def table(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         verdict = "yes" if row.limit is not None and row.milliseconds < row.limit else "NO"
+        own = " " * 16 if row.own_ms is None else f"   own {row.own_ms:6.1f} ms"
         limit = "" if row.limit is None else f"   below {row.limit:g}: {verdict}"
-        lines.append(f"{row.name:<{width}} {row.milliseconds:9.1f} ms{limit}")
+        lines.append(f"{row.name:<{width}} {row.milliseconds:9.1f} ms{own}{limit}".rstrip())
     return "\n".join(lines) + "\n"
 
 

@@ -28,7 +28,8 @@ def draw_effect(patch: pytest.MonkeyPatch, path: Path) -> Path:
     from PySide6.QtWidgets import QApplication
     from TextGuidedSegPanel import runner, terms
     from TextGuidedSegPanel.effectRegistration import registerEffect
-    from TextGuidedSegPanel.machineSettings import chosenModel, installedModels
+    from TextGuidedSegPanel.machineSettings import chosenModel
+    from TextGuidedSegPanel.modelFolder import installedModels
     from TextGuidedSegPanel.segments import newSegmentation
 
     client = FakeClient()

@@ -204,6 +204,15 @@ def _forget_packages(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(setupPage, "planFromIndex", lambda *_: plan)
 
 
+def _device(ui: Any, _client: FakeClient) -> None:
+    """Model and device, with a folder of models of one's own."""
+    for section in (ui.resultButton, ui.overlayButton):
+        section.collapsed = True
+    ui.advancedButton.collapsed = False
+    ui.modelFolderLabel.text = "/data/models"
+    ui.noModelFolderButton.enabled = True
+
+
 def _setup(ui: Any, _client: FakeClient) -> None:
     ui.phraseEdit.text = "left lower lung opacity"
     ui.applyButton.click()
@@ -234,6 +243,7 @@ STATES = {
     "error": _error,
     "several": _several,
     "worklist": _worklist,
+    "device": _device,
     "setup": _setup,
     "installing": _installing,
 }

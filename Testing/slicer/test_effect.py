@@ -79,7 +79,8 @@ class Editing:
 def accepted(module) -> None:
     """The terms of the model are accepted."""
     from TextGuidedSegPanel import terms
-    from TextGuidedSegPanel.machineSettings import chosenModel, installedModels
+    from TextGuidedSegPanel.machineSettings import chosenModel
+    from TextGuidedSegPanel.modelFolder import installedModels
 
     terms.accept(chosenModel(installedModels()[0]))
 

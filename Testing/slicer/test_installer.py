@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,9 +280,7 @@ def test_what_is_printed_without_end_neither_fills_the_memory_nor_stops_the_wind
 
 
 def test_a_python_that_cannot_be_started_is_a_failure_with_a_sentence(carried_out, monkeypatch) -> None:
-    from TextGuidedSegPanel import installProcess
-
-    monkeypatch.setattr(installProcess.shutil, "which", lambda _name: "/no/such/python")
+    monkeypatch.setattr(shutil, "which", lambda _name: "/no/such/python")
     heard = carried_out(plan_of(("-c", "")))
     assert heard.outcome.kind == "failed"
     assert "/no/such/python" in heard.outcome.sentence

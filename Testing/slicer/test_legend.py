@@ -31,7 +31,7 @@ def test_it_has_the_colors_of_the_map_from_0_to_1_and_its_name(soft_map) -> None
     assert display.GetScalarRange() == (0.0, 1.0)
     assert display.GetScalarRangeFlag() == display.UseManualScalarRange
     assert legend.GetTitleText().replace("\n", " ") == "left lower lung opacity (probability)"
-    assert max(map(len, legend.GetTitleText().splitlines())) <= 18
+    assert max(map(len, legend.GetTitleText().splitlines())) <= 13
 
 
 def test_it_is_seen_in_slice_views_and_not_in_3d(scene, soft_map) -> None:

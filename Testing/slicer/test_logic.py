@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import slicer
 
 from Testing.slicer.mrml import add_volume, mask_points, put_below, same_points, segment_points, shift
 from Testing.slicer.panel_fixtures import FILM_AFFINE, add_film
+from TextGuidedSegLib.errors import TextGuidedSegError
 
 pytestmark = pytest.mark.slicer
 
@@ -66,6 +69,21 @@ def test_a_string_may_hold_several_phrases_on_lines(logic, film) -> None:
         "left lung",
         "right lung",
     ]
+
+
+def test_without_its_packages_a_script_is_told_where_to_get_them(logic, film, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rapidfuzz", None)  # None: it cannot be imported
+    with pytest.raises(TextGuidedSegError, match="rapidfuzz is not installed yet; open the module"):
+        logic.process(film, "lefft lungg opacityy")
+    assert not logic.isBusy
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, 50.0, -0.5])
+def test_an_impossible_threshold_is_refused_and_nothing_runs(logic, film, threshold: float) -> None:
+    with pytest.raises(ValueError, match="threshold must be at least"):
+        logic.process(film, "left lung", threshold=threshold)
+    assert not logic.isBusy
+    assert logic.process(film, "left lung", threshold=0.3)[0].answer == "found"
 
 
 @pytest.mark.parametrize(

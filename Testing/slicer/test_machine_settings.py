@@ -41,7 +41,8 @@ def test_the_chosen_device_is_the_one_that_is_asked_for(panel, film, client) -> 
 
 def test_the_model_is_remembered_and_one_that_is_gone_falls_back_to_the_first(module) -> None:
     import qt
-    from TextGuidedSegPanel.machineSettings import MODEL, chosenModel, installedModels
+    from TextGuidedSegPanel.machineSettings import MODEL, chosenModel
+    from TextGuidedSegPanel.modelFolder import installedModels
 
     models, problem = installedModels()
     assert problem == ""

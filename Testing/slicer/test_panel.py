@@ -31,6 +31,22 @@ def press_enter(line_edit) -> None:
     QTest.keyClick(line_edit._native, Qt.Key.Key_Return)
 
 
+def press_ctrl_enter(widget) -> None:
+    """Press Ctrl+Enter in the field for several phrases; in a real Slicer the button that has these keys is clicked."""
+    if not hasattr(slicer, "slicer_core"):
+        widget.ui.applyButton.click()
+        return
+    from PySide6.QtCore import Qt
+    from PySide6.QtTest import QTest
+
+    window = widget.parent._native
+    window.show()
+    window.activateWindow()
+    QTest.qWaitForWindowActive(window)
+    QTest.keyClick(widget.ui.phrasesEdit._native, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    wait_until(lambda: widget.logic.isBusy, timeout_s=5.0)  # Qt shows the button pressed before it clicks it
+
+
 def run(widget, client, phrase: str) -> None:
     """Type a phrase, press Enter, wait for the end."""
     widget.ui.phraseEdit.text = phrase
@@ -51,6 +67,14 @@ def test_enter_makes_a_segment_and_says_so(widget, client) -> None:
 def test_research_use_only_is_in_sight(widget) -> None:
     assert "Research use only" in widget.ui.noticeLabel.text
     assert not widget.ui.noticeLabel.isHidden()
+
+
+def test_images_gray_or_in_color_are_offered_and_label_maps_are_not(widget, scene) -> None:
+    before = widget.ui.inputVolumeSelector.nodeCount()
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
+    assert widget.ui.inputVolumeSelector.nodeCount() == before
+    scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode")
+    assert widget.ui.inputVolumeSelector.nodeCount() == before + 1
 
 
 @pytest.mark.parametrize("missing", ["image", "phrase", "terms"])
@@ -128,6 +152,18 @@ def test_several_phrases_run_one_a_line(widget, client) -> None:
     assert client.asked[0]["phrases"] == ("left lung", "right lung", "no effusion")
     assert widget.ui.segmentsTable.segmentCount == 2
     assert "there is nothing to mark" in widget.ui.answerLabel.text
+
+
+def test_ctrl_enter_runs_several_phrases_again_and_again(widget, client) -> None:
+    widget.ui.severalButton.click()
+    widget.ui.phrasesEdit.plainText = "left lung\nright lung"
+    for count in (2, 4):
+        assert widget.ui.applyButton.shortcut.toString() == "Ctrl+Return"
+        press_ctrl_enter(widget)
+        assert widget.ui.applyButton.shortcut.toString() == "Ctrl+Return"
+        client.run()
+        assert widget.ui.segmentsTable.segmentCount == count
+    assert widget.ui.phrasesEdit.plainText == "left lung\nright lung"
 
 
 def test_the_threshold_moves_the_segment_without_the_network(widget, client) -> None:
@@ -264,6 +300,23 @@ def test_warnings_and_errors_are_in_the_panel_with_their_markup_harmless(widget,
     assert not widget.ui.detailsButton.isHidden()
     widget.ui.detailsButton.click()
     assert "DeviceError" in widget.ui.detailsEdit.plainText
+
+
+def test_the_log_of_the_process_can_be_read_while_it_runs_and_begins_anew_with_each_run(widget, client) -> None:
+    widget.ui.phraseEdit.text = "left lung"
+    widget.ui.applyButton.click()
+    assert widget.ui.detailsButton.isHidden()  # nothing was said yet
+    client.onLog("INFO: the model is loaded")
+    assert widget.logic.isBusy
+    widget.ui.detailsButton.click()
+    assert not widget.ui.detailsEdit.isHidden()
+    client.onLog("INFO: another line")
+    assert widget.ui.detailsEdit.plainText == "INFO: the model is loaded\nINFO: another line"
+    client.run()
+    assert not widget.ui.detailsButton.isHidden()
+    widget.ui.applyButton.click()
+    assert widget.ui.detailsEdit.plainText == ""
+    assert widget.ui.detailsButton.isHidden()
 
 
 def test_a_scene_closed_during_a_run_leaves_an_empty_usable_panel(widget, client, scene) -> None:

@@ -47,6 +47,14 @@ def test_what_looks_into_the_stand_ins_is_left_out(runner) -> None:
     assert "test_handover.py" not in done.stdout
 
 
+@pytest.mark.slow
+def test_what_only_a_slicer_runs_of_the_tests_works() -> None:
+    files = [str(Path(__file__).with_name(name)) for name in ("test_terms.py", "test_corrections.py", "test_effect.py")]
+    command = [sys.executable, "-m", "Testing.slicer.standins.as_application", "-q", *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_make_names_the_folder_of_the_module_and_the_script() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = makefile.partition("\ntest-slicer:")[2].partition("\n\n")[0]

@@ -61,7 +61,11 @@ def test_a_mistyped_signal_connects_nothing_and_says_so(capsys: pytest.CaptureFi
     button.click()
     assert calls == [False, True]
     if hasattr(slicer, "slicer_core"):
+        from Testing.slicer.standins import signals
+
         assert "clickedd" in capsys.readouterr().out
+        assert signals.mistyped == ["QPushButton::clickedd(bool)"]
+        signals.mistyped.clear()
 
 
 def test_plain_text_is_a_property_and_enumerations_are_integers() -> None:

@@ -44,3 +44,20 @@ def test_a_script_whose_user_accepted_the_license_is_told_nothing(module, logic,
     with caplog.at_level("INFO"):
         logic.process(film, "left lung")
     assert not any("CC BY-NC-SA" in one for one in caplog.messages)
+
+
+def test_the_whole_license_can_be_read_before_it_is_accepted(module, client, film, monkeypatch) -> None:
+    from TextGuidedSegLib.weights import find_model
+
+    monkeypatch.setattr(module.TextGuidedSegLogic, "client", property(lambda self: client))
+    widget = module.TextGuidedSegWidget()
+    widget.ui.phraseEdit.text = "left lung"
+    assert "CC BY-NC-SA 4.0" in widget.ui.termsLabel.text
+    widget.ui.readTermsButton.click()
+    assert widget.ui.termsLabel.text == find_model("chest-xray").license_text
+    assert not widget.ui.termsFrame.isHidden()
+    assert not widget.ui.applyButton.enabled  # read is not accepted
+    widget.ui.acceptTermsButton.click()
+    assert widget.ui.termsFrame.isHidden()
+    assert widget.ui.applyButton.enabled
+    widget.cleanup()

@@ -53,7 +53,8 @@ def volumes() -> list[str]:
 def press(widget: Any, key: str) -> None:
     """Press Alt and a letter in the panel's window; a real Slicer is told which action they stand for."""
     if not hasattr(slicer, "slicer_core"):
-        actions = [one for child in vars(widget.ui).values() for one in child.actions()]
+        widgets = [child for child in vars(widget.ui).values() if hasattr(child, "actions")]  # layouts are named, too
+        actions = [one for child in widgets for one in child.actions()]
         next(one for one in actions if one.shortcut.toString() == f"Alt+{key}").trigger()
         return
     from PySide6.QtCore import Qt

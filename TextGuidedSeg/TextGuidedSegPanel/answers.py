@@ -32,8 +32,9 @@ def answerSentence(answer: str, phrase: str, segmentName: str = "") -> str:
         phrase: What was typed.
         segmentName: Name of the new segment of `found` and `unsure`.
     """
+    isRenamed = segmentName != " ".join(phrase.split())  # such as "left lung (2)"
     sentences = {
-        "found": _("Found “{phrase}”: see the segment “{segment}”."),
+        "found": _("Found “{phrase}”: see the segment “{segment}”.") if isRenamed else _("Found “{phrase}”."),
         "unsure": _("Not sure about “{phrase}”: the segment “{segment}” is flagged, please check it."),
         "not_found": _(
             "“{phrase}” was not found in this image, so no segment was added. The text map shows where the words point."

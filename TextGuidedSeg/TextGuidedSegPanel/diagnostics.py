@@ -14,11 +14,10 @@ from pathlib import Path
 import slicer
 
 from TextGuidedSegLib import __version__
-from TextGuidedSegLib.errors import WeightsError
 from TextGuidedSegLib.memory import MemoryForecast, available_host_bytes
-from TextGuidedSegLib.weights import list_models
 
 from .inferenceRecords import Failure, LoadedModel
+from .modelFolder import installedModels
 from .redaction import redacted
 from .requirements import installFolder, neededPackages
 
@@ -105,12 +104,10 @@ def _packages() -> Iterator[str]:
 
 
 def _models() -> Iterator[str]:
-    try:
-        models = list_models()
-    except WeightsError:
+    models, problem = installedModels()
+    if problem:
         yield "a model folder has an unreadable card"
-        return
-    for model in models:
+    for model in models.values():
         hashes = ", ".join(f"{name} {digest}" for name, digest in sorted(model.card.sha256.items()))
         yield f"{model.card.name} {model.card.version}: {hashes}"
 

@@ -11,7 +11,8 @@ from . import terms
 from .answers import editSentence
 from .editedSegment import MODES, EditedSegment
 from .inferenceRecords import Failure
-from .machineSettings import chosenDevice, chosenModel, installedModels
+from .machineSettings import chosenDevice, chosenModel
+from .modelFolder import installedModels, referenceOf
 from .parameters import Parameters, parametersOf
 from .phraseLine import PhraseLine, chipsOf
 from .phrases import phrasesIn, remembered
@@ -140,11 +141,11 @@ class EffectControls:
         run = SegmentationRun(node.GetSourceVolumeNode(), phrases, node.GetSegmentationNode(), callbacks)
         self._view.begin()
         try:
-            model = chosenModel(self._models).card.name
-            self._runner.start(run, model=model, device=chosenDevice())
+            model = chosenModel(self._models)
+            self._runner.start(run, model=referenceOf(model), device=chosenDevice())
         except TextGuidedSegError as error:
             self._onError(Failure(0, None, type(error).__name__, str(error)))
-            self._view.finish(hasFailed=True)
+            self._view.finish()
         panel = _panelParameters()
         if panel is not None:
             panel.history = remembered(panel.history, phrases)
@@ -160,7 +161,7 @@ class EffectControls:
                 self._view.log(line)
 
     def _onFinished(self, _records: list[PhraseRecord]) -> None:
-        self._view.finish(hasFailed=True)
+        self._view.finish()
         self._updateButton()
 
 

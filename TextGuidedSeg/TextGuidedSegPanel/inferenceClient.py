@@ -48,10 +48,8 @@ class InferenceClient:
         self._news: News = deque()
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._keeper = ProcessKeeper(self._settings)
-        self._verdict = ""
-        self._silence = SilenceWatch()
-        self._cancelBy = 0.0
-        self._polling = False
+        self._verdict, self._silence = "", SilenceWatch()
+        self._cancelBy, self._polling = 0.0, False
 
     @property
     def state(self) -> State:
@@ -146,6 +144,11 @@ class InferenceClient:
             self._current.tellCancelled()
         self._finished("stopped")
 
+    def close(self) -> None:
+        """As `stop`, but wait a moment until nothing is left: for the end of the program, whose threads end with it."""
+        self.stop()
+        self._keeper.endAll()
+
     def poll(self) -> None:
         """Tell the callbacks what has happened, and end a process that hangs; takes a few milliseconds at most."""
         if self._polling:  # a callback let the timer run
@@ -195,9 +198,7 @@ class InferenceClient:
         wait = _YIELD_S if self._current is not None else 0.0
         while self._keeper.process is not None and time.monotonic() < end:
             try:
-                event = (
-                    self._keeper.process.events.get(timeout=wait) if wait else self._keeper.process.events.get_nowait()
-                )
+                event = self._keeper.process.events.get(block=wait > 0, timeout=wait or None)
             except queue.Empty:
                 return
             wait = 0.0

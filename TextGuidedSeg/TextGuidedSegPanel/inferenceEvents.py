@@ -20,6 +20,8 @@ _PARTS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
     "loading": {"stage": str},
 }
 _KILLED = -9  # SIGKILL, which Windows does not have
+# What Slicer's launcher says, and exits with 1, when the Python behind it was ended by a signal.
+_LAUNCHER_LOST_IT = "exit abnormally"
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,16 @@ class Ended:
         Args:
             lastWords: The last line of the log; may be empty.
         """
+        isLost = _LAUNCHER_LOST_IT in lastWords
         lastWords = f"; its last words were {lastWords[-200:]!r}" if lastWords else ""
         if self.exitCode is None:
-            return f"The inference process could not be started ({self.reason}); does it exist, and may it be used?."
+            return f"The inference process could not be started ({self.reason}); check that it is there and may be run."
         if self.reason:
             return f"The inference process was ended because {self.reason}; install the module again."
-        if self.exitCode == _KILLED:
+        if self.exitCode == _KILLED or isLost:
+            end = "crashed or was ended from outside" if isLost else "was ended from outside"
             return (
-                "The inference process was ended from outside, most often because the computer ran out of memory; "
+                f"The inference process {end}, most often because the computer ran out of memory; "
                 "close other programs, then run the phrase again."
             )
         if self.exitCode < 0:

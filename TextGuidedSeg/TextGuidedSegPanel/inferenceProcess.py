@@ -23,7 +23,7 @@ from .inferenceEvents import Ended, Printed, Said, readEvent
 from .privateFolder import PrivateFolder, removeLeftFolders
 from .processTree import OWN_GROUP, cleanText, killTree, startThread, waitUnreaped
 
-_READERS_END_S = 1.0
+_THREADS_END_S = 1.0
 _LONGEST_LINE = 1 << 20
 # A launcher may print a few lines before the process takes its output over; more is no inference process.
 _MOST_NONSENSE = 100
@@ -57,6 +57,7 @@ class InferenceProcess:
         self._killed = self._reaped = False
         self._reason = ""
         self._folder: PrivateFolder | None = None
+        self._isEnding = threading.Event()
         startThread(self._startAndWrite, "writer")
 
     def send(self, message: Mapping[str, Any], image: Image | None = None) -> None:
@@ -95,6 +96,8 @@ class InferenceProcess:
                 self._write(process, *item)
         with suppress(OSError):
             process.stdin.close()
+        if self._isEnding.is_set():  # an image that was still being written kept the folder from being removed
+            self._folder.remove()
 
     def _start(self) -> subprocess.Popen[bytes]:
         removeLeftFolders(self._parent)
@@ -115,7 +118,8 @@ class InferenceProcess:
             startThread(lambda: self._readEvents(process.stdout), "events"),
             startThread(lambda: self._readPrints(process.stderr), "prints"),
         ]
-        startThread(lambda: self._waitForExit(process, readers), "end")
+        writer = threading.current_thread()
+        startThread(lambda: self._waitForExit(process, readers, writer), "end")
         return process
 
     def _write(self, process: subprocess.Popen[bytes], message: Mapping[str, Any], image: Image | None) -> None:
@@ -156,7 +160,9 @@ class InferenceProcess:
             if self.events.qsize() < _MOST_WAITING:
                 self.events.put(Printed(text))
 
-    def _waitForExit(self, process: subprocess.Popen[bytes], readers: Sequence[threading.Thread]) -> None:
+    def _waitForExit(
+        self, process: subprocess.Popen[bytes], readers: Sequence[threading.Thread], writer: threading.Thread
+    ) -> None:
         waitUnreaped(process)
         with self._lock:
             # A launcher may be gone while what it launched lives on. Until the process is reaped, its number, which is
@@ -166,8 +172,8 @@ class InferenceProcess:
             exitCode = process.wait()
             self._reaped = True
         self._outgoing.put(None)
-        for reader in readers:
-            reader.join(_READERS_END_S)
+        for thread in (*readers, writer):
+            thread.join(_THREADS_END_S)
         # Not closed here are only pipes that a child outside the group still holds.
         for stream, reader in zip((process.stdout, process.stderr), readers, strict=True):
             if not reader.is_alive():
@@ -175,6 +181,7 @@ class InferenceProcess:
         self._bury(exitCode, self._reason)
 
     def _bury(self, exitCode: int | None, reason: str) -> None:
+        self._isEnding.set()
         if self._folder is not None:
             self._folder.remove()
         self.events.put(Ended(exitCode, reason))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import TextGuidedSegLib
+
+from .processTree import pythonProgram
 
 _WORKER = "TextGuidedSegLib.worker"
 
@@ -47,10 +47,8 @@ class ClientSettings:
         """Program and arguments of the process."""
         if self.command is not None:
             return self.command
-        # Inside Slicer, this process's own program is Slicer.
-        python = shutil.which("PythonSlicer") or sys.executable
         # -P: nothing in the folder the program was started from takes the place of a library.
-        return (python, "-P", "-u", "-X", "utf8", "-m", _WORKER)
+        return (pythonProgram(), "-P", "-u", "-X", "utf8", "-m", _WORKER)
 
     def processEnvironment(self) -> dict[str, str]:
         """Environment variables of the process: the library on its path, its threads capped."""

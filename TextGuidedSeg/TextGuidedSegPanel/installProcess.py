@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from TextGuidedSegLib.worker_protocol import encode_line
 
 from .installPlan import InstallPlan
 from .privateFolder import PrivateFolder, removeLeftFolders
-from .processTree import OWN_GROUP, cleanText, killTree, startThread, waitUnreaped
+from .processTree import OWN_GROUP, cleanText, killTree, pythonProgram, startThread, waitUnreaped
 
 _CHILD = Path(__file__).with_name("installChild.py")
 _LONGEST_LINE = 1 << 16
@@ -122,5 +121,5 @@ class InstallProcess:
 
 
 def _command() -> tuple[str, ...]:
-    # Inside Slicer, this process's own program is Slicer. -P: no file beside the child is taken for a library.
-    return (shutil.which("PythonSlicer") or sys.executable, "-P", "-u", "-X", "utf8", str(_CHILD))
+    # -P: no file beside the child is taken for a library.
+    return (pythonProgram(), "-P", "-u", "-X", "utf8", str(_CHILD))

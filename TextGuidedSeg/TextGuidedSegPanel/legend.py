@@ -14,10 +14,10 @@ import slicer
 from .overlay import ROLE_ATTRIBUTE
 
 _ROLE = "Legend"
-_TITLE_COLUMNS, _TITLE_LINES = 18, 4
+_TITLE_COLUMNS, _TITLE_LINES = 13, 4
 _LABELS = 6  # 0, 0.2 ... 1
 # Share of the view, which the letters follow, and the place in what is left of it: low on the right, below the lungs.
-_SIZE, _POSITION = (0.07, 0.28), (0.98, 0.05)
+_SIZE, _POSITION = (0.05, 0.2), (0.98, 0.03)
 _SWATCHES = 20
 
 

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import qt
 
-from TextGuidedSegLib.errors import WeightsError
-from TextGuidedSegLib.weights import Model, list_models
+from TextGuidedSegLib.weights import Model
 
 MODEL, DEVICE = "TextGuidedSeg/Model", "TextGuidedSeg/Device"
 """Keys of Slicer's settings."""
 
 DEVICES = ("auto", "cpu", "cuda")
-
-
-def installedModels() -> tuple[dict[str, Model], str]:
-    """Models by name, and why there are none; empty if there are."""
-    try:
-        return {model.card.name: model for model in list_models()}, ""
-    except WeightsError as error:
-        return {}, str(error)
 
 
 def chosenModel(models: dict[str, Model]) -> Model | None:

@@ -11,7 +11,8 @@ from .inferenceRecords import LoadedModel
 from .regionOfInterest import RunRegion
 from .results import PhraseRecord
 
-_CARE_COLOR = "#c98a00"
+# On any theme, light or dark; what is said in passing steps back behind the answer.
+_CARE_COLOR, _ASIDE_COLOR = "#c98a00", "#808080"
 _DEVICES = {"cpu": _("CPU"), "cuda": _("graphics card")}
 
 
@@ -30,7 +31,8 @@ class MemoryControls:
     def note(self, record: PhraseRecord) -> None:
         """A phrase was answered."""
         device = _DEVICES.get(record.device, record.device)
-        self._lastRun = _("Ran on the {device} in {seconds:.1f} s.").format(device=device, seconds=record.seconds)
+        sentence = _("Ran on the {device} in {seconds:.1f} s.").format(device=device, seconds=record.seconds)
+        self._lastRun = _aside(sentence)
 
     def forget(self) -> None:
         """The scene closes."""
@@ -73,7 +75,11 @@ def forecastSentence(host: MemoryForecast, gpu: MemoryForecast | None) -> str:
     if gpu is not None:
         onCard = _("on the graphics card {needed}").format(needed=_gigabytes(gpu.needed_bytes))
         parts.append(onCard + _free(gpu))
-    return "; ".join(parts) + "."
+    return _aside("; ".join(parts) + ".")
+
+
+def _aside(sentence: str) -> str:
+    return f'<span style="color:{_ASIDE_COLOR};">{sentence}</span>'
 
 
 def _free(forecast: MemoryForecast) -> str:

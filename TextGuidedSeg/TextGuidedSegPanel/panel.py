@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import qt
 from slicer.i18n import tr as _
 
 from TextGuidedSegLib.errors import TextGuidedSegError
@@ -12,6 +13,7 @@ from .exampleControls import ExampleControls
 from .inferenceRecords import Failure
 from .memoryControls import MemoryControls
 from .modelControls import ModelControls
+from .modelFolder import referenceOf
 from .overlayControls import OverlayControls
 from .phraseEntry import PhraseEntry
 from .phrases import remembered
@@ -24,6 +26,8 @@ from .setupPage import SetupPage
 from .worklistHost import WorklistHost
 from .worklistView import WorklistView
 
+RUN_KEYS = "Ctrl+Return"
+
 
 class Panel:
     """Everything between the widgets and the logic.
@@ -35,14 +39,14 @@ class Panel:
 
     def __init__(self, ui, logic) -> None:
         self._ui, self._logic = ui, logic
-        self._parameters, self._hasFailed = None, False
+        self._parameters = None
         self._overlay = OverlayControls(ui, logic.results)
         self._region = RegionControls(ui, self._onRegionMoved)
         self._memory = MemoryControls(ui)
         self._segments = SegmentControls(ui, logic, self.update)
         self._corrections = CorrectionControls(ui, logic, self.update)
         self._view = RunView(ui)
-        self._models = ModelControls(ui, self._updateButton)
+        self._models = ModelControls(ui, self._onModelChanged)
         self._diagnostics = DiagnosticsControls(ui, logic, self._models)
         self._setup = SetupPage(ui, self._onSetup, self._onSetupTrouble)
         self._entry = PhraseEntry(ui, self._onEnter, self._updateButton)
@@ -56,9 +60,10 @@ class Panel:
             edit=self._onEdit,
         )
         self._worklist = WorklistView(ui, host)
-        self._entry.setExamples(self._models.model.card.phrases if self._models.model else ())
+        self._setExamples()
         ui.applyButton.connect("clicked()", self._onApply)
         ui.releaseButton.connect("clicked()", logic.release)
+        ui.clearHistoryButton.connect("clicked()", self._onClearHistory)
         logic.client.onLog = self._view.log
         self._updateButton()
 
@@ -78,7 +83,12 @@ class Panel:
         self._corrections.update()
         self._overlay.update(self._parameters)
         self._region.update(self._parameters)
+        self._models.follow(self._parameters.inputVolume if self._parameters is not None else None)
         self._updateButton()
+
+    def focus(self) -> None:
+        """The panel is shown: what is typed next is the phrase."""
+        self._entry.focus()
 
     def close(self) -> None:
         """The module is unloaded."""
@@ -104,17 +114,30 @@ class Panel:
     def _updateButton(self) -> None:
         self._example.update(self._parameters, self._logic.isBusy)
         if self._logic.isBusy:
-            self._ui.applyButton.text, self._ui.applyButton.enabled = _("Cancel"), True
+            self._offer(_("Cancel"), isEnabled=True)
             self._ui.reasonLabel.visible = False
             return
         reason = self._whyNot()
-        self._ui.applyButton.text, self._ui.applyButton.enabled = _("Segment"), not reason
+        self._offer(_("Segment"), isEnabled=not reason)
         # With packages missing the button works: it notes what is to be run once they are there.
         reason = reason or self._setup.reason
         self._ui.reasonLabel.text, self._ui.reasonLabel.visible = reason, bool(reason)
         volumeNode = self._parameters.inputVolume if self._parameters is not None else None
         card = self._models.model.card if self._models.model is not None else None
         self._memory.update(volumeNode, self._region.region, card, self._logic.client.loadedModel)
+
+    def _offer(self, text: str, *, isEnabled: bool) -> None:
+        button = self._ui.applyButton
+        button.text, button.enabled = text, isEnabled
+        # Qt takes a button's keys away with its text: those of the text, if any, take their place.
+        button.shortcut = qt.QKeySequence(RUN_KEYS)
+
+    def _setExamples(self) -> None:
+        self._entry.setExamples(self._models.model.card.phrases if self._models.model else ())
+
+    def _onModelChanged(self) -> None:
+        self._setExamples()
+        self._updateButton()
 
     def _onRegionMoved(self) -> None:
         self._region.update(self._parameters)
@@ -147,6 +170,10 @@ class Panel:
         else:
             self._onEnter()
 
+    def _onClearHistory(self) -> None:
+        if self._parameters is not None:
+            self._parameters.history = []
+
     def _onEdit(self, volumeNode, segmentationNode, segmentId: str) -> None:
         self._segments.select(segmentId)
         self._corrections.edit(volumeNode, segmentationNode, segmentId)
@@ -163,7 +190,6 @@ class Panel:
     def _run(self) -> None:
         parameters, phrases = self._parameters, self._entry.phrases()
         parameters.history = remembered(parameters.history, phrases)
-        self._hasFailed = False
         self._view.begin()
         callbacks = RunCallbacks(
             self._view.progress, self._onResult, self._onError, lambda records: self._onFinished(run, records)
@@ -177,35 +203,36 @@ class Panel:
                 pseudoImageNode=parameters.pseudoImage,
                 roiNode=parameters.region,
             )
-            self._logic.start(run, model=self._models.model.card.name, device=self._models.device)
+            self._logic.start(run, model=referenceOf(self._models.model), device=self._models.device)
         except TextGuidedSegError as error:
             failure = Failure(0, None, type(error).__name__, str(error))
             self._onError(failure)
-            self._view.finish(hasFailed=True)
+            self._view.finish()
             self._worklist.onRunFinished(parameters.inputVolume, (), failure)
         self._updateButton()
 
     def _onResult(self, record: PhraseRecord) -> None:
         if self._parameters is None:
             return
+        wasModified = self._parameters.StartModify()  # the panel follows all of it at once
         if record.pseudoImageNode is not None:
             self._parameters.pseudoImage = record.pseudoImageNode
         if record.segmentId:
             self._parameters.segmentation = record.segmentationNode
             self._segments.select(record.segmentId)
+        self._parameters.EndModify(wasModified)
         self._view.result(record)
         self._memory.note(record)
         self._overlay.update(self._parameters)
 
     def _onError(self, failure: Failure) -> None:
-        self._hasFailed = failure.kind != "Cancelled"
         self._view.error(failure)
-        if self._hasFailed:
+        if failure.kind != "Cancelled":
             self._diagnostics.note(failure)
         if failure.kind == "ImportError":
             self._setup.check()
 
     def _onFinished(self, run: SegmentationRun, records: list[PhraseRecord]) -> None:
-        self._view.finish(hasFailed=self._hasFailed)
+        self._view.finish()
         self.update()
         self._worklist.onRunFinished(run.volumeNode, records, run.failure)

@@ -10,6 +10,8 @@ from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrappe
 
 from .overlay import COLOR_MAPS, LOWEST, ROLES, TEXT_MAP
 
+_NODES = ("inputVolume", "segmentation", "region", "pseudoImage", "probabilityMap")
+
 
 @parameterNodeWrapper
 class Parameters:
@@ -63,9 +65,21 @@ def parametersOf(parameterNode) -> Parameters:
     kept = vars(slicer).setdefault("_TextGuidedSegParameters", [])
     for one in kept:
         if type(one) is Parameters and one.parameterNode is parameterNode:
+            _refresh(one)
             return one
     kept.append(Parameters(parameterNode))
     return kept[-1]
+
+
+def _refresh(parameters: Parameters) -> None:
+    """Have nodes looked up again that came into the scene behind the parameters that name them.
+
+    Slicer remembers the value of a parameter until its node is modified. While a scene is loaded that is too early, and
+    nothing tells when the nodes are there.
+    """
+    node = parameters.parameterNode
+    if any(getattr(parameters, name) is not node.GetNodeReference(name) for name in _NODES):
+        node.Modified()
 
 
 def chosenSegment(parameters: Parameters | None):

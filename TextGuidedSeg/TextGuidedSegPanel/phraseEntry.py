@@ -55,6 +55,10 @@ class PhraseEntry:
         self._showMode(self._parameters.severalPhrases)
         self._showChips()
 
+    def focus(self) -> None:
+        """Let the keys go to where phrases are typed."""
+        (self._ui.phrasesEdit if self._ui.severalButton.checked else self._ui.phraseEdit).setFocus()
+
     def phrases(self) -> list[str]:
         """What to run."""
         several = self._ui.severalButton.checked
@@ -90,5 +94,5 @@ class PhraseEntry:
 
     def _showChips(self) -> None:
         lines = [chipsOf(phrase) for phrase in self.phrases()[:_MOST_CHIP_LINES]]
-        self._ui.chipsLabel.text = "<br/>".join(lines)
+        self._ui.chipsLabel.text = "".join(lines)
         self._ui.chipsLabel.visible = bool(lines)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 MOST_REMEMBERED = 50
 
-# What the shipped model was trained to find; a suggestion is a promise.
-_SIDES, _LEVELS, _FINDINGS = ("left", "right"), ("upper", "middle", "lower"), ("opacity", "infection", "consolidation")
+# What takes each other's place in a phrase; a model that knows one of them knows them all.
+_ALTERNATIVES = (("left", "right"), ("upper", "middle", "lower"))
 
 
 def phrasesIn(text: str) -> list[str]:
@@ -29,6 +29,12 @@ def suggestions(history: Sequence[str], examples: Iterable[str]) -> list[str]:
         history: The newest first.
         examples: Phrases of the model's card.
     """
-    places = itertools.product(_SIDES, _LEVELS, _FINDINGS)
-    variations = (f"{side} {level} lung {finding}" for side, level, finding in places)
+    examples = tuple(examples)
+    variations = itertools.chain.from_iterable(map(_variations, examples))
     return list(dict.fromkeys([*history, *examples, *variations]))
+
+
+def _variations(phrase: str) -> Iterator[str]:
+    """The phrase with every other side and level that could stand in it."""
+    choices = [next((group for group in _ALTERNATIVES if word in group), (word,)) for word in phrase.split()]
+    yield from (" ".join(words) for words in itertools.product(*choices))

@@ -70,6 +70,11 @@ class ProcessKeeper:
         self.process = None
         self.forget()
 
+    def endAll(self) -> None:
+        """End all processes and wait a moment until nothing is left of them, folders included."""
+        self.part()
+        _endAll(self._living)
+
 
 def _endAll(processes: Sequence[InferenceProcess]) -> None:
     for process in processes:

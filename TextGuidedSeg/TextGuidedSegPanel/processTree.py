@@ -1,18 +1,33 @@
-"""What every child process needs: a group of its own, an end that reaches all its children, its words as clean text."""
+"""What every child process needs: a Python, a group of its own, an end that reaches all its children, its words."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def pythonProgram() -> str:
+    """The Python that children run in: Slicer's, or this one outside of Slicer."""
+    # Inside Slicer, this process's own program is Slicer.
+    launcher = shutil.which("PythonSlicer")
+    if launcher is None:
+        return sys.executable
+    if sys.platform == "win32" and "PYTHONHOME" in os.environ:
+        # What the launcher sets is set already. Without one between, what is written to the child surely reaches it.
+        python = Path(launcher).with_name("python-real.exe")
+        return str(python) if python.is_file() else launcher
+    return launcher
 
 
 def startThread(duty: Callable[[], None], name: str) -> threading.Thread:

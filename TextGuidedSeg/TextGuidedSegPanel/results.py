@@ -231,7 +231,7 @@ def maskOf(result: PhraseResult, threshold: float) -> Crop:
         uint8 in {0, 1}; all 0 unless the answer gives a segment.
     """
     probability = result.probability
-    inside = (probability.array >= np.float32(threshold)).astype(np.uint8)
+    inside = (probability.array >= np.float32(threshold)).view(np.uint8)  # not astype, which copies a large volume
     if result.answer not in WITH_SEGMENT:
         inside = np.zeros_like(inside)
     return Crop(inside, probability.start, probability.shape)

@@ -83,18 +83,14 @@ class RunView:
         self._show()
 
     def log(self, line: str) -> None:
-        """One line from the process, for the details."""
+        """One line from the process, for the details, which can be read while it runs."""
         self._ui.detailsEdit.append(line)
+        self._ui.detailsButton.visible = True
 
-    def finish(self, hasFailed: bool) -> None:
-        """The run ended.
-
-        Args:
-            hasFailed: Details are offered.
-        """
+    def finish(self) -> None:
+        """The run ended."""
         self._ui.progressBar.visible = False
         self._ui.progressBar.maximum = _STEPS
-        self._ui.detailsButton.visible = hasFailed and bool(self._ui.detailsEdit.plainText)
         self._show()
 
     def _say(self, text: str) -> None:

@@ -54,13 +54,12 @@ class Runner(VTKObservationMixin):
         Raises:
             ImageError: No model reads the volume.
             TextGuidedSegError: Another run is under way.
+            ValueError: There is no phrase, or the threshold is out of range.
         """
         if self.isBusy:
             msg = "another phrase is still running; cancel it or wait until it is done"
             raise TextGuidedSegError(msg)
         image, signature = run.image()
-        self._run = run
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
         self.client.segment(
             image,
             run.phrases,
@@ -75,6 +74,9 @@ class Runner(VTKObservationMixin):
                 onFinished=lambda requestId: self._finish(run),
             ),
         )
+        # Only now: what was refused does not run. Nothing is told before the client is polled.
+        self._run = run
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
         logging.info("Text Guided Segmentation: %d phrase(s) on %s", len(run.phrases), run.volumeNode.GetName())
 
     def cancel(self) -> None:

@@ -71,7 +71,7 @@ def imageFromVolume(volumeNode, *, shared: bool = False) -> Image:
         codes,
         kind,
         modality,
-        spacing_known=not _isPicture(volumeNode),
+        spacing_known=not isPicture(volumeNode),
         warnings=tuple(warnings),
         source=name,
     )
@@ -132,11 +132,12 @@ def orientedMask(mask, volumeNode, segmentationNode):
     crop = mask if isinstance(mask, Crop) else uncropped(np.asarray(mask))
     _requireGrid(crop.shape, volumeNode)
     image = slicer.vtkOrientedImageData()
-    box = boundingBox(crop.array)
+    inside = crop.array != 0
+    box = boundingBox(inside)
     edges = [(first + part.start, first + part.stop - 1) for first, part in zip(crop.start, box, strict=True)]
     image.SetExtent(*(edge for pair in edges for edge in pair))
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    arrayOf(image)[...] = crop.array[box] != 0
+    arrayOf(image)[...] = inside[box]
     _placeLike(volumeNode, segmentationNode, image)
     return image
 
@@ -184,12 +185,16 @@ def arrayOf(imageData):
 
 def boundingBox(array) -> tuple[slice, slice, slice]:
     """Slices of the smallest box around what is nonzero; all empty if nothing is."""
-    box = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        filled = np.flatnonzero(np.any(array, axis=others))
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0))
-    return box[0], box[1], box[2]
+    inside = array if array.dtype == bool else array != 0
+    # Two looks at all voxels instead of three, and the second only at what the first one left.
+    columns = inside.any(axis=0)
+    second, third = _filled(columns.any(axis=1)), _filled(columns.any(axis=0))
+    return _filled(inside[:, second, third].any(axis=(1, 2))), second, third
+
+
+def _filled(line) -> slice:
+    filled = np.flatnonzero(line)
+    return slice(int(filled[0]), int(filled[-1]) + 1) if filled.size else slice(0, 0)
 
 
 def placeInStudyOf(volumeNode, node) -> None:
@@ -202,6 +207,13 @@ def placeInStudyOf(volumeNode, node) -> None:
         hierarchy.SetItemParent(item, parentItem)
     else:
         hierarchy.CreateItem(parentItem, node)
+
+
+def isPicture(volumeNode) -> bool:
+    """True if the node came from a picture file, whose resolution is that of a screen or printer."""
+    storageNode = volumeNode.GetStorageNode()
+    fileName = storageNode.GetFileName() if storageNode else None
+    return bool(fileName) and PurePath(fileName).suffix.lower() in _PICTURE_SUFFIXES
 
 
 def _voxels(volumeNode):
@@ -250,13 +262,6 @@ def _modality(volumeNode) -> str | None:
     item = hierarchy.GetItemByDataNode(volumeNode)
     attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
     return (hierarchy.GetItemAttribute(item, attribute) or None) if item else None
-
-
-def _isPicture(volumeNode) -> bool:
-    """True if the node came from a picture file, whose resolution is that of a screen or printer."""
-    storageNode = volumeNode.GetStorageNode()
-    fileName = storageNode.GetFileName() if storageNode else None
-    return bool(fileName) and PurePath(fileName).suffix.lower() in _PICTURE_SUFFIXES
 
 
 def _requireGrid(shape, volumeNode) -> None:

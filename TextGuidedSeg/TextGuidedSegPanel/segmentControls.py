@@ -8,6 +8,7 @@ from TextGuidedSegLib.errors import TextGuidedSegError
 
 from .parameters import chosenSegment
 from .provenance import readProvenance
+from .segmentFacts import SegmentFacts
 
 
 class SegmentControls:
@@ -23,6 +24,7 @@ class SegmentControls:
         self._ui, self._logic, self._onChanged = ui, logic, onChanged
         self._parameters = None
         self._isSettingUp = False
+        self._facts = SegmentFacts()
         ui.undoButton.connect("clicked()", self._onUndo)
         ui.redoButton.connect("clicked()", self._onRedo)
         ui.thresholdSlider.connect("valueChanged(double)", self._onThreshold)
@@ -44,6 +46,15 @@ class SegmentControls:
         self._ui.show3DButton.enabled = node is not None
         segmentId = self._parameters.segmentId if self._parameters is not None else ""
         self._ui.thresholdSlider.enabled = self._logic.results.hasProbability(node, segmentId)
+        self._showChosen(node, segmentId)
+        self._ui.segmentFactsLabel.text = self._facts.of(node, segmentId)
+        self._ui.segmentFactsLabel.visible = bool(self._ui.segmentFactsLabel.text)
+
+    def _showChosen(self, node, segmentId: str) -> None:
+        """Select the row of the segment that threshold and corrections act on."""
+        isThere = node is not None and node.GetSegmentation().GetSegment(segmentId) is not None
+        if isThere and segmentId not in self._ui.segmentsTable.selectedSegmentIDs():
+            self._ui.segmentsTable.setSelectedSegmentIDs([segmentId])
 
     def select(self, segmentId: str) -> None:
         """Choose a segment: the threshold shows its own and acts on it."""

@@ -25,7 +25,7 @@ class WarmClient:
         self.onLog: Callable[[str], None] | None = None
         self.client = InferenceClient(Callbacks(onLog=self._onLog), settings)
         self._ticker = Ticker(self.poll)
-        slicer.app.connect("aboutToQuit()", self.stop)
+        slicer.app.connect("aboutToQuit()", self._onAboutToQuit)
 
     @property
     def state(self) -> State:
@@ -66,6 +66,11 @@ class WarmClient:
         """End the process."""
         self._ticker.stop()
         self.client.stop()
+
+    def _onAboutToQuit(self) -> None:
+        self._ticker.stop()
+        # Behind this no thread of ours may ever run again, and images of patients must not stay on the disk.
+        self.client.close()
 
     def _onLog(self, line: str) -> None:
         if self.onLog is not None:

@@ -42,15 +42,19 @@ class OpenCase:
         return self.volumeNode.GetScene() is not None and self.segmentationNode.GetScene() is not None
 
 
-def volumeNames() -> list[str]:
-    """File, or name where there is no file, of each loaded volume; maps that this module made are none."""
+def imageNodes() -> list:
+    """The loaded volumes that are images: no label maps, no maps that this module made, nothing hidden."""
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    wanted = [
+    return [
         one
         for one in volumes
         if not one.IsA("vtkMRMLLabelMapVolumeNode") and not one.GetAttribute(ROLE_ATTRIBUTE) and not _isHidden(one)
     ]
-    return [_fileOf(one) or one.GetName() for one in wanted]
+
+
+def volumeNames() -> list[str]:
+    """File, or name where there is no file, of each loaded image."""
+    return [_fileOf(one) or one.GetName() for one in imageNodes()]
 
 
 def openCase(case: Case, folder: Path, *, show: bool = True) -> OpenCase:

@@ -39,6 +39,7 @@ def install(monkeypatch: pytest.MonkeyPatch, logic: Any) -> None:
         _made.update(app=make_application(), qt=make_qt(), ctk=make_ctk(), qmrml=make_qmrml())
     _SettingsOfTest.store.clear()
     signals.failures.clear()
+    signals.mistyped.clear()
     modules = {
         "qt": _made["qt"],
         "ctk": _made["ctk"],

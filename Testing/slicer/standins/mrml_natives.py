@@ -8,7 +8,16 @@ from typing import Any
 import shiboken6
 from PySide6.QtCore import Property, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QPixmap
-from PySide6.QtWidgets import QComboBox, QPushButton, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QTableWidgetSelectionRange,
+    QVBoxLayout,
+    QWidget,
+)
 from vtk import vtkCommand
 
 
@@ -79,6 +88,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._box)
         self._types: list[str] = []
+        self._hidden_types: list[str] = []
         self._options = {"noneEnabled": False, "addEnabled": True, "removeEnabled": True, "renameEnabled": False,
                          "editEnabled": False, "selectNodeUponCreation": True, "showHidden": False,
                          "showChildNodeTypes": True}  # fmt: skip
@@ -121,7 +131,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         fits = any(
             node.IsA(one) if self._options["showChildNodeTypes"] else node.GetClassName() == one for one in self._types
         )
-        return fits and not hidden
+        return fits and not hidden and not any(node.IsA(one) for one in self._hidden_types)
 
     def _nodes(self) -> list[Any]:
         scene = self._followed.scene
@@ -157,6 +167,10 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._types = list(types)
         self._refill()
 
+    def _hide_types(self, types: Any) -> None:
+        self._hidden_types = list(types)
+        self._refill()
+
     def _option(name: str) -> Property:  # noqa: N805 - makes properties of the class
         def write(self: Any, value: bool) -> None:
             self._options[name] = value
@@ -165,6 +179,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         return Property(bool, lambda self: self._options[name], write)
 
     nodeTypes = Property("QStringList", lambda self: self._types, _set_types)  # noqa: N815
+    hideChildNodeTypes = Property("QStringList", lambda self: self._hidden_types, _hide_types)  # noqa: N815
     noneEnabled, addEnabled, removeEnabled = _option("noneEnabled"), _option("addEnabled"), _option("removeEnabled")  # noqa: N815
     renameEnabled, editEnabled = _option("renameEnabled"), _option("editEnabled")  # noqa: N815
     selectNodeUponCreation, showHidden = _option("selectNodeUponCreation"), _option("showHidden")  # noqa: N815
@@ -187,6 +202,8 @@ class qMRMLSegmentsTableView(QWidget):  # noqa: N801
         self._table.setHorizontalHeaderLabels(["", "Name"])
         self._table.verticalHeader().hide()
         self._table.setColumnWidth(0, 26)
+        self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self._table.itemSelectionChanged.connect(self._tell)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._table)
@@ -212,16 +229,19 @@ class qMRMLSegmentsTableView(QWidget):  # noqa: N801
         return self._node
 
     def setSelectedSegmentIDs(self, ids: list[str]) -> None:  # noqa: N802
-        """Select rows."""
+        """Select rows; whoever listens is told, as after a click."""
         self._table.clearSelection()
         for row in range(self._table.rowCount()):
             if self._table.item(row, 1).data(Qt.ItemDataRole.UserRole) in ids:
-                self._table.selectRow(row)
+                self._table.setRangeSelected(QTableWidgetSelectionRange(row, 0, row, 1), True)
 
     def selectedSegmentIDs(self) -> list[str]:  # noqa: N802
         """Ids of the selected rows."""
         rows = sorted({index.row() for index in self._table.selectedIndexes()})
         return [self._table.item(row, 1).data(Qt.ItemDataRole.UserRole) for row in rows]
+
+    def _tell(self) -> None:
+        self.selectionChanged.emit(None, None)
 
     def _check(self) -> None:
         if self._node is not None and self._node.GetScene() is None:

@@ -18,7 +18,8 @@ from packaging.requirements import Requirement
 
 def load_requirements(path: str | Path) -> list[Requirement]:
     """Requirements of a file; whole-line remarks and options of pip are left out."""
-    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    # Slicer opens it in the encoding of the computer, whatever that is.
+    lines = [line.strip() for line in Path(path).read_text(encoding="ascii").splitlines()]
     return [Requirement(line) for line in lines if line and line[0] not in "#-"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from Testing.slicer.standins import api
-from Testing.slicer.standins.signals import Signal
+from Testing.slicer.standins.signals import Signal, mistyped
 
 _NATIVE_VALUES = (QtCore.QSize, QtGui.QIcon, QtGui.QKeySequence, QtGui.QColor, QtGui.QFont, QtGui.QPixmap)
 _classes: dict[str, type] = {}
@@ -94,6 +94,7 @@ class Object(metaclass=_ClassWithValues):
         described = api.described(type(self).described_as)
         if signature not in described.signals:
             print(f"QObject::connect: no such signal {type(self).__name__}::{signature}")  # noqa: T201
+            mistyped.append(f"{type(self).__name__}::{signature}")
             return False
         Signal(self, signature.partition("(")[0], signature).connect(callback)
         return True

@@ -69,7 +69,8 @@ class ScriptedLoadableModuleWidget:
         """Called when the module is unloaded."""
 
     def onReload(self) -> None:  # noqa: N802
-        """Reload the module."""
+        """Reload the module, by Slicer's own function."""
+        slicer.util.reloadScriptedModule(self.moduleName)
 
     def _onModuleAboutToBeUnloaded(self, moduleName: str) -> None:  # noqa: N802, N803
         if moduleName == self.moduleName:

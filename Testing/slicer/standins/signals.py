@@ -16,6 +16,9 @@ from Testing.slicer.standins import api
 failures: list[BaseException] = []
 """Exceptions raised by connected functions since the list was emptied."""
 
+mistyped: list[str] = []
+"""Signals that were to be connected and do not exist; PythonQt only prints a line, which nobody reads."""
+
 
 class Signal:
     """One signal of one object."""
