@@ -18,7 +18,8 @@ ROWS = {
     "The result": 15,
     "Installation, models, license": 9,
     "Engineering": 9,
-    "Beyond the list": 6,
+    "Also wanted there": 9,
+    "Beyond the list": 5,
 }
 CONNECTIONS = (
     "aiohttp",

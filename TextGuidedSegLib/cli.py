@@ -23,10 +23,12 @@ from TextGuidedSegLib.errors import Cancelled, DeviceError, TextGuidedSegError
 if TYPE_CHECKING:
     from TextGuidedSegLib.image import Image
     from TextGuidedSegLib.inference import Result
+    from TextGuidedSegLib.region import Region
+    from TextGuidedSegLib.weights import Model
 
 EXIT_ANSWERED, EXIT_BAD_INPUT, EXIT_COULD_NOT_RUN, EXIT_INTERRUPTED = 0, 2, 3, 130
 RESEARCH_ONLY = "Research use only, not a medical device."
-_OUTPUTS = ("out", "pseudo", "probability", "overlay", "film")
+_OUTPUTS = ("out", "pseudo", "probability", "uncertainty", "overlay", "film")
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +67,11 @@ def _parser() -> argparse.ArgumentParser:
     segment = commands.add_parser("segment", help="segment what a phrase names on an image")
     segment.add_argument("image", metavar="IMAGE", help="DICOM file or folder, NRRD, NIfTI, MHA, PNG, JPEG")
     segment.add_argument("phrase", metavar="PHRASE", help='for example "left lower lung opacity"')
-    segment.add_argument("--model", default="chest-xray", help="model name or folder (default: %(default)s)")
+    segment.add_argument("--model", help="model name or folder (default: the one that is for such images)")
     segment.add_argument("--out", metavar="X.seg.nrrd", help="write the segmentation")
     segment.add_argument("--pseudo", metavar="X.nrrd", help="write the pseudo-image: where the words point")
     segment.add_argument("--probability", metavar="X.nrrd", help="write the probability of every voxel")
+    segment.add_argument("--uncertainty", metavar="X.nrrd", help="write how unsure the mask is at every voxel")
     segment.add_argument("--overlay", metavar="X.png", help="write a picture with the result")
     segment.add_argument("--film", metavar="X.nrrd", help="write the image itself on the grid of the other files")
     segment.add_argument("--threshold", type=float, metavar="T", help="probability from which a voxel belongs to it")
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument(
         "--region", nargs=6, type=float, metavar=corners, help="look at a box only: two corners in RAS mm"
     )
+    segment.add_argument("--slices", action="store_true", help="let a model of films read a volume slice by slice")
     segment.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     segment.add_argument("--json", action="store_true", help="print a JSON summary")
     segment.set_defaults(command=_segment)
@@ -96,25 +100,25 @@ def _segment(options: argparse.Namespace) -> int:
     from TextGuidedSegLib.io import read_image
     from TextGuidedSegLib.phrase import parse
     from TextGuidedSegLib.region import Region
-    from TextGuidedSegLib.weights import find_model, verify
 
     # Everything cheap that can be wrong is checked before torch is loaded and before anything is written.
     targets = _checked_outputs(options)
     phrase = parse(options.phrase)
     region = None if options.region is None else Region.ras_mm(options.region[:3], options.region[3:])
-    model = find_model(options.model)
-    verify(model)
+    model = _named_model(options)
     image = read_image(options.image)
+    model, reason = _chosen_model(image, region) if model is None else (model, None)
     from TextGuidedSegLib.inference import Segmenter
 
     segmenter = Segmenter(model, device=options.device)
-    segmenter.set_image(image, region)
+    segmenter.set_image(image, region, slices=options.slices)
     result = segmenter.segment(phrase, threshold=options.threshold)
     _write_outputs(targets, image, result, name=phrase.text.strip())
     summary = {
         "answer": result.answer,
         "phrase": phrase.text,
         "model": result.model,
+        "model_chosen_because": reason,
         "presence": round(result.presence, 4),
         "warnings": list(result.warnings),
         "voxels": result.voxels,
@@ -132,6 +136,27 @@ def _segment(options: argparse.Namespace) -> int:
     }
     _print(summary if options.json else _sentences(summary))
     return EXIT_ANSWERED
+
+
+def _named_model(options: argparse.Namespace) -> Model | None:
+    from TextGuidedSegLib.weights import find_model, verify
+
+    if options.model is None:
+        if options.slices:
+            message = "--slices needs --model NAME: only you know which model of films can read slices of this volume"
+            raise ValueError(message)
+        return None
+    model = find_model(options.model)
+    verify(model)
+    return model
+
+
+def _chosen_model(image: Image, region: Region | None) -> tuple[Model, str]:
+    """The model for what is to be looked at, and why; the segmenter verifies it."""
+    from TextGuidedSegLib.fit import choose_model
+    from TextGuidedSegLib.region import cropped
+
+    return choose_model(image if region is None else cropped(image, region.bounds(image.geometry)))
 
 
 def _checked_outputs(options: argparse.Namespace) -> dict[str, Path]:
@@ -164,6 +189,8 @@ def _write_outputs(targets: dict[str, Path], image: Image, result: Result, *, na
             write_image(parts["pseudo"], result.pseudo_image, result.geometry, metadata=tags)
         if "probability" in parts:
             write_image(parts["probability"], result.probability, result.geometry, metadata=tags)
+        if "uncertainty" in parts:
+            write_image(parts["uncertainty"], result.uncertainty, result.geometry, metadata=tags)
         if "film" in parts:
             write_image(parts["film"], image.array, result.geometry)
         if "overlay" in parts:
@@ -173,6 +200,7 @@ def _write_outputs(targets: dict[str, Path], image: Image, result: Result, *, na
 def _sentences(summary: dict[str, Any]) -> str:
     lines = [f"{summary['answer'].replace('_', ' ')}: {summary['phrase']} ({summary['voxels']} voxels, "
              f"presence {summary['presence']:.2f}, model {summary['model']})"]  # fmt: skip
+    lines += [f"model: {summary['model_chosen_because']}"] if summary["model_chosen_because"] else []
     lines += [f"note: {warning}" for warning in summary["warnings"]]
     lines += [f"{name}: {path}" for name, path in summary["outputs"].items()]
     return "\n".join([*lines, f"{RESEARCH_ONLY} Weights: {summary['weights_license']}."])

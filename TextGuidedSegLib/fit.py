@@ -19,6 +19,7 @@ NO_CT_MODEL = (
 _PREFERRED = ("chest-xray", "mr-structures", "polyp", "breast-ultrasound")
 # Air in a CT has -1000 Hounsfield units; magnitudes of MR have no negative values.
 _CT_AIR = -900
+_BY_SLICES = "reads a volume slice by slice if you say so (slices=True, --slices)"
 # Modalities that say nothing: "other", and none at all.
 _SAYS_NOTHING = (None, "OT")
 
@@ -124,7 +125,9 @@ def _nothing_fits(image: Image, models: Sequence[Model], refusals: dict[str, str
     if len(alike) == 1:  # the only model of that kind says best what is in its way
         return alike[0]
     names = ", ".join(refusals) or "none"
-    return f"{_name(image)} is {_described(image)}, which no installed model reads (installed: {names})"
+    reads_films = any("film" in model.card.kinds for model in models)
+    as_slices = f"; a model of films {_BY_SLICES}" if image.kind == "volume" and reads_films else ""
+    return f"{_name(image)} is {_described(image)}, which no installed model reads (installed: {names}){as_slices}"
 
 
 def _check_ct(image: Image, card: ModelCard) -> None:
@@ -171,11 +174,12 @@ def _millimeters(extent: Sequence[float]) -> str:
 def _wrong_kind(image: Image, card: ModelCard, *, slices: bool) -> str:
     if slices and image.kind != "volume":
         return f"{_name(image)} is a film; slices=True is for volumes that a model of films reads slice by slice"
+    as_slices = f"; this one {_BY_SLICES}" if image.kind == "volume" else ""
     return (
         f"{_name(image)} is a {image.kind} of {' x '.join(map(str, image.geometry.shape))} voxels"
         f"{f' ({image.modality})' if image.modality else ''}; the model {card.name!r} reads "
         f"{' and '.join(card.kinds)}s: "
-        f"{card.summary} Choose another model or image"
+        f"{card.summary} Choose another model or image{as_slices}"
     )
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from TextGuidedSegLib import familiarity
+from TextGuidedSegLib.disagreement import disagreements, found_elsewhere
 from TextGuidedSegLib.film_runner import FilmRunner
 from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model
-from TextGuidedSegLib.geometry import FILM_CODES, reorientation
 from TextGuidedSegLib.image import Image, with_sound_values
 from TextGuidedSegLib.phrase import Phrase, parse
 from TextGuidedSegLib.presence import calibrated, presence_evidence, presence_score
@@ -65,6 +66,9 @@ class Segmenter:
         self._image: Image | None = None
         self._part: Image | None = None
         self._region: Bounds | None = None
+        self._unfamiliar: tuple[str, ...] = ()
+        known = self.card.familiarity
+        self._familiarity = None if known is None else familiarity.Familiarity(known)
         self._runner: FilmRunner | SliceRunner | VolumeRunner | None = None
 
     @property
@@ -90,7 +94,9 @@ class Segmenter:
         part = with_sound_values(part)  # arrays and scenes come here without a reader's checks
         kind = SliceRunner if slices else VolumeRunner if part.kind == "volume" else FilmRunner
         runner = kind(self._network, self._tokenizer, card=self.card, image=part)
+        unfamiliar = self._unlike_training(runner) if bounds is None else ()  # a part of a film looks like no film
         self._image, self._part, self._region, self._runner = image, part, bounds, runner
+        self._unfamiliar = unfamiliar
 
     def segment(
         self,
@@ -129,19 +135,29 @@ class Segmenter:
         progress: Progress | None = None,
         is_cancelled: IsCancelled | None = None,
     ) -> Iterator[Result]:
-        """Answer several phrases; the windows of a volume are read once for all of them.
+        """Answer several phrases; the windows of a volume are read once for all that fit the memory together.
 
         Results come one by one, so that no more than one has to be held. Arguments and errors are those of `segment`.
         """
         threshold = _checked_threshold(threshold, self.card.decision)
         parsed = [self._parsed(phrase) for phrase in phrases]
-        report, share = Reporter(progress, is_cancelled), 0.0
-        if isinstance(self._runner, VolumeRunner) and len(parsed) > 1:
+        report = Reporter(progress, is_cancelled)
+        at_once = self._runner.phrases_at_once if isinstance(self._runner, VolumeRunner) else 1
+        for first in range(0, len(parsed), at_once):
+            group = parsed[first : first + at_once]
+            part = report.within(first / len(parsed), (first + len(group)) / len(parsed))
+            yield from self._answered_together(group, threshold, part)
+
+    def _answered_together(
+        self, phrases: Sequence[Phrase | None], threshold: float, report: Reporter
+    ) -> Iterator[Result]:
+        share = 0.0
+        if isinstance(self._runner, VolumeRunner) and len(phrases) > 1:
             share = 0.8
             with memory_said(self.device):
-                self._runner.run([_words(phrase) for phrase in parsed], report.within(0.0, share))
-        for number, phrase in enumerate(parsed):
-            start, end = (share + (1 - share) * done / len(parsed) for done in (number, number + 1))
+                self._runner.run([_words(phrase) for phrase in phrases], report.within(0.0, share))
+        for number, phrase in enumerate(phrases):
+            start, end = (share + (1 - share) * done / len(phrases) for done in (number, number + 1))
             yield self._answered(phrase, threshold, report.within(start, end))
 
     def _parsed(self, phrase: str | Phrase | None) -> Phrase | None:
@@ -166,13 +182,22 @@ class Segmenter:
         )
         if answer not in ("found", "unsure"):
             mask = np.zeros_like(mask)
+        elsewhere: tuple[str, ...] = ()
+        if answer == "not_found" and presence < self.card.decision.not_found_below:
+            elsewhere = self._elsewhere(phrase, threshold, report.within(0.85, 0.99))
         report(1.0, "done")
         return Result(
             answer=answer, phrase=phrase, model=self.card.name, weights_sha256=self.card.sha256["weights.safetensors"],
-            threshold=threshold, presence=presence, warnings=self._warnings(phrase, mask),
+            threshold=threshold, presence=presence, warnings=(*self._warnings(phrase, mask), *elsewhere),
             seconds=time.monotonic() - started, device=self.device, mask=mask, probability=probability,
             pseudo_image=pseudo_image, geometry=self._image.geometry, plan=maps.plan, region=self._region,
         )  # fmt: skip
+
+    def _unlike_training(self, runner: FilmRunner | SliceRunner | VolumeRunner) -> tuple[str, ...]:
+        if self._familiarity is None or not isinstance(runner, FilmRunner):
+            return ()
+        found = self._familiarity.unlike(familiarity.describe(runner.film.array))
+        return () if found is None else (familiarity.warning(found, self.card.name),)
 
     def _on_whole_grid(self, maps: Maps, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Probability, pseudo-image and mask on the image's grid, zero outside the region."""
@@ -195,8 +220,20 @@ class Segmenter:
             warnings = (*warnings, _SLICES_READ.format(name=self.card.name))
         if self._part.kind == "volume":  # a crop has no midline
             return warnings
-        return (*warnings, *_side_warning(phrase, mask if self._region is None else mask[index_of(self._region)],
-                                          self._part))  # fmt: skip
+        part = mask if self._region is None else mask[index_of(self._region)]
+        return (*warnings, *self._unfamiliar, *disagreements(phrase, part, self._part))
+
+    def _elsewhere(self, phrase: Phrase | None, threshold: float, report: Reporter) -> tuple[str, ...]:
+        """A sentence when a finding is not where the phrase says but elsewhere on the film; costs one more run."""
+        if phrase is None or phrase.finding is None or phrase.side == "none":
+            return ()
+        if not isinstance(self._runner, FilmRunner) or self._part is None:
+            return ()
+        with memory_said(self.device):
+            maps = self._runner.maps(phrase.finding, report)
+        mask = maps.probability >= threshold
+        is_there = calibrated(maps.evidence, self.card.decision) >= self.card.decision.found_above
+        return (found_elsewhere(phrase, mask, self._part),) if is_there and mask.any() else ()
 
 
 def _words(phrase: Phrase | None) -> str | None:
@@ -210,20 +247,3 @@ def _checked_threshold(threshold: float | None, decision: DecisionConfig) -> flo
         msg = f"threshold must be between 0 and 1, got {threshold}; the model's own is {decision.threshold}"
         raise ValueError(msg)
     return float(threshold)
-
-
-def _side_warning(phrase: Phrase | None, mask: np.ndarray, film: Image) -> tuple[str, ...]:
-    """One sentence when most of a one-sided result lies on the other half of the film."""
-    if phrase is None or phrase.side not in ("left", "right") or not mask.any():
-        return ()
-    canonical = reorientation(film.axis_codes, FILM_CODES).apply(mask)
-    half = canonical.shape[0] // 2
-    share_high = float(canonical[half:].sum() / canonical.sum())
-    # The first canonical axis runs to the patient's left, and to the right of a picture.
-    share_named = share_high if (phrase.side == "left") == (phrase.frame == "patient") else 1 - share_high
-    if share_named >= 0.5:
-        return ()
-    place = "film: check the orientation of the film." if phrase.frame == "patient" else "image."
-    return (
-        f"The phrase says {phrase.side}, but {1 - share_named:.0%} of the result lies on the other half of the {place}",
-    )

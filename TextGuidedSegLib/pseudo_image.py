@@ -92,7 +92,8 @@ def interpolated_window(cells: Tensor, shape: Sequence[int], window: Sequence[tu
     Returns:
         `(B, P, *window)`: what interpolating over `shape` and cutting out the window gives, within rounding.
     """
-    for axis, (size, (start, stop)) in enumerate(zip(shape, window, strict=True), start=2):
+    # The last axis first, while there are few cells: what is left for the full size then copies whole rows.
+    for axis, size, (start, stop) in reversed(list(zip(range(2, cells.ndim), shape, window, strict=True))):
         count = cells.shape[axis]
         # Cells and pixels cover the same field of view, as with `align_corners=False`.
         places = (torch.arange(start, stop, device=cells.device, dtype=torch.float64) + 0.5) * (count / size) - 0.5

@@ -10,6 +10,7 @@ import numpy as np
 from TextGuidedSegLib.geometry import Geometry
 from TextGuidedSegLib.phrase import Phrase
 from TextGuidedSegLib.region import Bounds
+from TextGuidedSegLib.uncertainty import uncertainty_map
 from TextGuidedSegLib.windows import WindowPlan
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ class Result:
     geometry: Geometry
     plan: WindowPlan | None = None
     region: Bounds | None = None
+
+    @property
+    def uncertainty(self) -> np.ndarray:
+        """`(I, J, K)` float32 in [0, 1] on the image's own grid, computed at each call; 1 at the mask's border."""
+        return uncertainty_map(self.probability, self.threshold)
 
     @property
     def voxels(self) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from TextGuidedSegLib.config import NetworkConfig, from_json_dict, to_json_dict
 from TextGuidedSegLib.errors import WeightsError
+from TextGuidedSegLib.familiarity import FamiliarityConfig
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class ModelCard:
         research_only: Not a medical device.
         fields_of_view: What a volume may show for which structures: a model that was trained on crops does not find a
             structure in a whole head. Empty for no limit.
+        familiarity: What training images look like, to warn of others; None to say nothing.
         training_data: Data sets and their terms.
         figures: Measured figures with the commands that give them.
         limits: What it does not do.
@@ -115,6 +117,7 @@ class ModelCard:
     research_only: bool = True
     reads_grey: bool = False
     fields_of_view: tuple[FieldOfView, ...] = ()
+    familiarity: FamiliarityConfig | None = None
     training_data: tuple[str, ...] = ()
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
     limits: tuple[str, ...] = ()

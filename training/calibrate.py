@@ -3,9 +3,11 @@
 python -m training.calibrate --weights TextGuidedSegLib/data/models/chest-xray \\
     --data ../shared/data/chest_infection/index.csv --split dev
 
-Segmentation and pseudo-image thresholds maximize the mean of per-image and micro Dice. Presence is compared between the
-captions (something is there) and, on one-sided films, the captions with swapped sides (nothing is there): same films,
-same hospital. Volumes are asked for a structure of another part of the body instead.
+Segmentation and pseudo-image thresholds maximize the mean of per-image and micro Dice. Presence is compared between
+phrases for what is there and for what is not, on the same films, so that no hospital tells the answer: captions and, on
+films whose lungs are known (`--lungs`, by default those of `training/truth`), the questions of `training.questions`; on
+one-sided films of other sets the captions with swapped sides. Volumes are asked for a structure of another part of the
+body instead.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import logging
 import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +30,20 @@ from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.phrase import parse, swap_sides
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
 from training import grammar_volume
+from training.cut_truth import is_doubtful, known_lungs
 from training.datasets.index import Row, read_index, select
 from training.datasets.mr_volumes import load_truth, open_volume
+from training.lung_zones import LungZones
 from training.metrics import overlap, pooled
+from training.questions import questions
+from training.scoring import Scorer
 
 logger = logging.getLogger(__name__)
 
 THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
+ASKED = ("one_side", "one_level", "part_level", "empty_side", "empty_level", "other_structure")
+"""Questions that presence is fitted to; of the last, the easiest, one in three films is asked."""
+
 # Mean Dice per image that *not found*, whose mask is empty, may cost where something is there.
 _DICE_COST = 0.003
 
@@ -48,19 +57,30 @@ class Measured:
         pseudo_image: One float16 map a film.
         truth: One mask a film.
         present: Evidence for presence of each caption.
-        empty: Evidence of each swapped one-sided caption.
+        parts: Evidence of each phrase for a part of what is there.
+        empty: Evidence of each phrase for what is not.
     """
 
     probability: list[np.ndarray]
     pseudo_image: list[np.ndarray]
     truth: list[np.ndarray]
     present: list[float]
+    parts: list[float]
     empty: list[float]
 
 
-def measure(segmenter: Segmenter, rows: Sequence[Row], *, swapped: bool = True) -> Measured:
-    """Run every caption and, if `swapped`, a phrase for nothing: on one-sided films the swapped caption."""
-    measured, decision = Measured([], [], [], [], []), segmenter.card.decision
+def measure(
+    segmenter: Segmenter, rows: Sequence[Row], lungs: Mapping[str, LungZones] | None = None, *, swapped: bool = True
+) -> Measured:
+    """Run every caption and, if `swapped`, phrases for parts of it and for nothing.
+
+    Args:
+        segmenter: The model.
+        rows: Development images.
+        lungs: By image name; films that are among them are asked `ASKED`.
+        swapped: False for captions only.
+    """
+    measured, decision = Measured([], [], [], [], [], []), segmenter.card.decision
     for number, row in enumerate(rows):
         image, text = open_volume(row), row.columns["text"]
         segmenter.set_image(image)
@@ -69,6 +89,14 @@ def measure(segmenter: Segmenter, rows: Sequence[Row], *, swapped: bool = True) 
         measured.pseudo_image.append(result.pseudo_image.astype(np.float16))
         measured.truth.append(load_truth(row, image))
         measured.present.append(_evidence(result.presence, decision))
+        known = (lungs or {}).get(row.columns["image"])
+        if swapped and known is not None:
+            scorer = Scorer(image, measured.truth[-1], known, decision.pseudo_threshold)
+            for question in questions(row, ASKED if number % 3 == 0 else ASKED[:-1], 1, 0):
+                if scorer.target(question) is not None:
+                    found = measured.parts if question.expected == "present" else measured.empty
+                    found.append(_evidence(segmenter.segment(question.phrase).presence, decision))
+            continue
         nothing = _phrase_for_nothing(row, image, number) if swapped else None
         if nothing is not None:
             measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
@@ -80,17 +108,13 @@ def _phrase_for_nothing(row: Row, image: Image, number: int) -> str | None:
     text = row.columns["text"]
     if image.kind == "volume":
         return grammar_volume.absent_phrase(frozenset({grammar_volume.caption_key(text)}), random.Random(number))
-    return swap_sides(text) if parse(text).side in ("left", "right") and not _side_in_doubt(row) else None
+    return swap_sides(text) if parse(text).side in ("left", "right") and not is_doubtful(row.columns) else None
 
 
 def _evidence(presence: float, decision: DecisionConfig) -> float:
     """Undo the present calibration of a presence score."""
     clipped = min(max(presence, 1e-12), 1 - 1e-12)
     return (math.log(clipped / (1 - clipped)) - decision.presence_offset) / decision.presence_scale
-
-
-def _side_in_doubt(row: Row) -> bool:
-    return bool(row.columns.get("flag")) or row.columns.get("published_side", "image") != "image"
 
 
 def best_threshold(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
@@ -143,22 +167,30 @@ def presence_limit(presence: Sequence[float], dice: Sequence[float]) -> float:
     return min(0.5, math.floor(1000 * presence[order[allowed]]) / 1000)
 
 
-def calibrate(weights: str, data: Path, split: str) -> DecisionConfig:
+def calibrate(weights: str, data: Path, split: str, lungs: Path | None = None) -> DecisionConfig:
     """Measure, choose, and rewrite the card of the model.
+
+    Args:
+        weights: Model name or folder.
+        data: Index.
+        split: The development split.
+        lungs: File of lungs; None for those that come with this package.
 
     Raises:
         ValueError: The split has no row, or none whose caption names one side.
     """
     model = find_model(weights)
-    rows = select(read_index(data), [f"split={split}"])
+    index = read_index(data)
+    rows = select(index, [f"split={split}"])
     if not rows:
         msg = f"no row of {data} has split={split!r}"
         raise ValueError(msg)
-    measured = measure(Segmenter(model), rows)
+    known, known_from = known_lungs(index, lungs)
+    measured = measure(Segmenter(model), rows, known if known_from == "file" else None)
     if not measured.empty:
         msg = f"no caption of {data} with split={split!r} names one side; the limits of presence need such films"
         raise ValueError(msg)
-    scale, offset = fit_presence(measured.present, measured.empty)
+    scale, offset = fit_presence([*measured.present, *measured.parts], measured.empty)
     presence = 1 / (1 + np.exp(-(scale * np.array(measured.present) + offset)))
     threshold = best_threshold(measured.probability, measured.truth)
     pairs = zip(measured.probability, measured.truth, strict=True)
@@ -183,9 +215,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--split", required=True)
+    parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     options = parser.parse_args(arguments)
     try:
-        decision = calibrate(options.weights, options.data, options.split)
+        decision = calibrate(options.weights, options.data, options.split, options.lungs)
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

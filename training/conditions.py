@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from TextGuidedSegLib.language.items import Item, read_items
 from TextGuidedSegLib.language.vocabulary import default_vocabulary
-from TextGuidedSegLib.language.words import join_words
 from TextGuidedSegLib.phrase import Phrase, parse, swap_sides
+from training.rewording import (
+    contradicted,
+    overdescribed,
+    text_of,
+    without_description,
+    without_diagnosis,
+    without_location,
+    wordings,
+)
 
-CONDITIONS = ("original", "none", "shuffled", "swapped", "count_removed")
+CONDITIONS = (
+    "original", "none", "shuffled", "swapped", "count_removed", "location_removed", "description_removed",
+    "diagnosis_removed", "overdescriptive", "contradictory", "paraphrased",
+)  # fmt: skip
+"""Nothing, another film's caption, the other side, less, more, a contradiction, other words for the same."""
+
+UNTRUE = frozenset({"none", "shuffled", "swapped"})
+"""Conditions under which the words do not name what the mask shows."""
 
 
 def under_condition(phrases: Sequence[str], condition: str, seed: int) -> list[str | None]:
@@ -20,23 +34,23 @@ def under_condition(phrases: Sequence[str], condition: str, seed: int) -> list[s
     Args:
         phrases: The cases' own phrases.
         condition: One of `CONDITIONS`.
-        seed: Seed of `shuffled`.
+        seed: Seed of `shuffled` and `paraphrased`.
 
     Raises:
-        ValueError: The condition is unknown, or is `shuffled` and all phrases are the same.
+        ValueError: The condition is unknown, is `shuffled` and all phrases are the same, or is `contradictory` and a
+            phrase cannot be made so.
     """
     if condition not in CONDITIONS:
         msg = f"the condition must be one of {', '.join(CONDITIONS)}, got {condition!r}"
         raise ValueError(msg)
     if condition == "none":
         return [None] * len(phrases)
-    if condition == "swapped":
-        return [swap_sides(phrase) for phrase in phrases]
     if condition == "shuffled":
         return list(shuffled(phrases, seed))
-    if condition == "count_removed":
-        return [without_count(phrase) for phrase in phrases]
-    return list(phrases)
+    if condition == "paraphrased":
+        return [wordings(phrase, 1, f"{seed} {row}")[0] for row, phrase in enumerate(phrases)]
+    change = _CHANGES.get(condition)
+    return [phrase if change is None else change(phrase) for phrase in phrases]
 
 
 def shuffled(phrases: Sequence[str], seed: int) -> list[str]:
@@ -85,7 +99,7 @@ def without_count(phrase: str) -> str:
     reading = read_items(found.normalized, default_vocabulary())
     # "Two small, medium round polyps": the pause hides from the parser what the first word counts.
     if found.finding is not None and reading.items[0].kind == "number" and not reading.items[0].text.isdigit():
-        return _text(reading.items[1:], reading.tail)
+        return text_of(reading.items[1:], reading.tail)
     return found.normalized
 
 
@@ -96,10 +110,10 @@ def _shorter(phrase: Phrase) -> Phrase:
     clauses = [clause for clause in _clauses(reading.items) if any(clause[0] <= at < clause[1] for at in numbers)]
     for start, end in [*clauses, *((at, at + 1) for at in numbers)]:
         kept = reading.items[:start] + reading.items[end:]
-        rest = parse(_text(kept, reading.tail)) if kept else None
+        rest = parse(text_of(kept, reading.tail)) if kept else None
         if rest and rest.count != phrase.count and (rest.finding, rest.places) == (phrase.finding, phrase.places):
             return rest
-    return parse(_text([item for item in reading.items if item.kind != "number"], reading.tail))
+    return parse(text_of([item for item in reading.items if item.kind != "number"], reading.tail))
 
 
 def _clauses(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
@@ -108,6 +122,12 @@ def _clauses(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
     return zip(starts, [*starts[1:], len(items)], strict=True)
 
 
-def _text(items: Sequence[Item], tail: str) -> str:
-    words = [word for item in items for word in item.words]
-    return re.sub(r"^[\s,;.]+", "", join_words(words, tail))
+_CHANGES: dict[str, Callable[[str], str]] = {
+    "swapped": swap_sides,
+    "count_removed": without_count,
+    "location_removed": without_location,
+    "description_removed": without_description,
+    "diagnosis_removed": without_diagnosis,
+    "overdescriptive": overdescribed,
+    "contradictory": contradicted,
+}

@@ -3,78 +3,42 @@
 python -m training.evaluate --weights chest-xray --data ../shared/data/chest_infection/index.csv --split dev \\
     --out dev.json
 python -m training.evaluate --weights chest-xray --data ../shared/data/chest_structures/index.csv --split val \\
-    --where "kind=left lung,right lung" --by kind --out lungs.json
+    --where "kind=left lung,right lung" --by kind --wordings 10 --out lungs.json
+python -m training.evaluate --weights chest-xray --data ../shared/data/chest_infection/index.csv --split val \\
+    --ask one_side,one_level,part_level,empty_side,empty_level,other_structure,unseen_structure --out obedience.json
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import json
 import logging
-import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.export import atomic_path, check_output
-from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, reorientation
 from TextGuidedSegLib.image import Image
-from TextGuidedSegLib.inference import Result, Segmenter
+from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.phrase import swap_sides
-from training.conditions import CONDITIONS, under_condition
+from training.cases import Case, summarize, write_cases
+from training.conditions import CONDITIONS, UNTRUE, under_condition
+from training.cut_truth import ceiling, known_lungs, posed_lungs
 from training.datasets.films import load_mask
 from training.datasets.index import Row, read_index, select
 from training.datasets.mr_volumes import load_truth, open_volume
-from training.metrics import Overlap, hd95, mean, named_side_mass, overlap, peak_in_target, pooled, surface_dice
+from training.lung_zones import LungZones
 from training.poses import MIRRORED, POSES, posed
+from training.questions import ASKS, BY_LESIONS, Expected, Question, questions
+from training.rewording import MOST_WORDINGS, wordings
+from training.scoring import Label, Scorer
 
 logger = logging.getLogger(__name__)
 
-CASE_COLUMNS = (
-    "image", "group", "phrase", "answer", "presence", "dice", "iou", "hd95", "pseudo_dice", "voxels", "intersection",
-    "true_voxels",
-)  # fmt: skip
-"""Columns of the file that `--cases` writes."""
-
-SURFACE_TOLERANCE_MM = 1.0
-"""Surfaces so near to each other agree, as two people who draw the same border do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Case:
-    """Scores of one row.
-
-    Attributes:
-        group: Value of the grouping column.
-        image: Image file name.
-        phrase: Phrase given, or None.
-        answer: The segmenter's answer.
-        presence: The segmenter's presence score.
-        overlap: Segmentation against truth.
-        hd95: In mm, or pixels when the spacing is unknown; nan when a mask is empty.
-        pseudo: Thresholded pseudo-image against truth.
-        peak: Whether the pseudo-image peaks inside the truth; nan for an empty truth.
-        side_mass: Share of its mass on the named side; nan unless the phrase names one side.
-        surface_dice: Of volumes whose spacing is known, at `SURFACE_TOLERANCE_MM`; nan for others and for empty masks.
-    """
-
-    group: str
-    image: str
-    phrase: str | None
-    answer: str
-    presence: float
-    overlap: Overlap
-    hd95: float
-    pseudo: Overlap
-    peak: float
-    side_mass: float
-    surface_dice: float = math.nan
+Lungs = Mapping[str, LungZones]
 
 
 def phrases_for(rows: Sequence[Row], options: argparse.Namespace) -> list[str | None]:
@@ -90,75 +54,71 @@ def phrases_for(rows: Sequence[Row], options: argparse.Namespace) -> list[str | 
     return phrases
 
 
-def evaluate_case(segmenter: Segmenter, row: Row, phrase: str | None, options: argparse.Namespace) -> Case:
-    """Segment one row and score it. The mask is read for scoring only, after the result is there."""
-    image, truth = open_volume(row), None
+def asked(rows: Sequence[Row], lungs: Lungs, options: argparse.Namespace) -> list[list[Question]]:
+    """What each row is asked: its own phrase, or the questions of `--ask`, once an image."""
+    if not options.ask:
+        return [_caption_questions(number, phrase, options) for number, phrase in enumerate(phrases_for(rows, options))]
+    seen: set[str] = set()
+    found = []
+    for row in rows:
+        name = row.columns["image"]
+        asks = [ask for ask in options.ask if name in lungs or ask not in BY_LESIONS]
+        found.append([] if name in seen else questions(row, asks, options.wordings, options.seed))
+        seen.add(name)
+    return found
+
+
+def _caption_questions(number: int, phrase: str | None, options: argparse.Namespace) -> list[Question]:
+    """The row's own phrase, and other wordings of it where they are asked for."""
+    names_the_mask = options.condition not in UNTRUE and not options.phrase
+    own = Question("caption", phrase, expected="present" if names_the_mask else "unknown", subject=str(number))
+    if options.condition == "contradictory":
+        own = dataclasses.replace(own, expected="empty")
+    if phrase is None or options.wordings == 1:
+        return [own]
+    said = wordings(phrase, options.wordings, options.seed)
+    return [dataclasses.replace(own, phrase=each, wording=place) for place, each in enumerate(said)]
+
+
+def evaluate_row(
+    segmenter: Segmenter, row: Row, row_questions: Sequence[Question], lungs: LungZones | None, *,
+    options: argparse.Namespace,
+) -> list[Case]:  # fmt: skip
+    """Answer all questions of one image and score them. The mask is read for scoring only, after the results."""
+    image, truth = _opened(row, options), None
     if options.pose != "original":
         if image.kind == "volume":
             message = f"--pose {options.pose} moves films; {row.image} is a volume"
             raise ValueError(message)
+        lungs = None if lungs is None else posed_lungs(lungs, image, options.pose)
         image, truth = posed(image, load_mask(row.mask, image), options.pose)
     segmenter.set_image(image)
-    result = segmenter.segment(phrase)
+    results = [segmenter.segment(question.phrase) for question in row_questions]
     truth = load_truth(row, image) if truth is None else truth
-    pseudo = result.pseudo_image
-    return Case(
-        group=row.columns[options.by] if options.by else "",
-        image=row.columns["image"],
-        phrase=phrase,
-        answer=result.answer,
-        presence=result.presence,
-        overlap=overlap(result.mask, truth),
-        hd95=hd95(*_without_single_slices(image, result.mask, truth)),
-        pseudo=overlap(pseudo >= segmenter.card.decision.pseudo_threshold, truth),
-        peak=float(peak_in_target(pseudo, truth)) if truth.any() else math.nan,
-        side_mass=_side_mass(result, image.axis_codes),
-        surface_dice=surface_dice(result.mask, truth, image.geometry.spacing_mm.tolist(), SURFACE_TOLERANCE_MM)
-        if image.kind == "volume" and image.spacing_known
-        else math.nan,
-    )
+    scorer = Scorer(image, truth, lungs, segmenter.card.decision.pseudo_threshold)
+    cases = []
+    for question, result in zip(row_questions, results, strict=True):
+        group = question.kind if options.ask and not options.by else row.columns[options.by] if options.by else ""
+        label = Label(group, row.columns["image"], row.columns.get("source", ""))
+        cases.append(scorer.case(_settled(question, empty=not truth.any()), result, label))
+    return [case for case in cases if case is not None]
 
 
-def _side_mass(result: Result, axis_codes: AxisCodes) -> float:
-    if result.phrase is None or result.phrase.side not in ("left", "right"):
-        return math.nan
-    # The first axis runs to the patient's left, and to the right of a picture.
-    side = result.phrase.side if result.phrase.frame == "patient" else swap_sides(result.phrase.side)
-    shown = reorientation(axis_codes, FILM_CODES).apply(result.pseudo_image)
-    return named_side_mass(shown.sum(axis=2), side)
+def _settled(question: Question, *, empty: bool) -> Question:
+    """A caption of a film whose mask is empty says that nothing is there."""
+    if question.kind == "caption" and question.expected == "present" and empty:
+        expected: Expected = "empty"
+        return dataclasses.replace(question, expected=expected)
+    return question
 
 
-def _without_single_slices(
-    image: Image, prediction: np.ndarray, truth: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """Masks and voxel sizes as `hd95` reads them: a film has two axes."""
-    long = [axis for axis, size in enumerate(prediction.shape) if size > 1]
-    shape = [prediction.shape[axis] for axis in long]
-    return prediction.reshape(shape), truth.reshape(shape), image.geometry.spacing_mm[long].tolist()
-
-
-def summarize(cases: Sequence[Case]) -> dict[str, Any]:
-    """All figures of a set of cases, as fractions of one."""
-    total, pseudo = pooled([case.overlap for case in cases]), pooled([case.pseudo for case in cases])
-    answers = [case.answer for case in cases]
-    surface = mean([case.surface_dice for case in cases])
-    return {
-        "n": len(cases),
-        "dice_per_image": mean([case.overlap.dice for case in cases]),
-        "iou_per_image": mean([case.overlap.iou for case in cases]),
-        "dice_micro": total.dice,
-        "iou_micro": total.iou,
-        "hd95": mean([case.hd95 for case in cases]),
-        "hd95_n": sum(not math.isnan(case.hd95) for case in cases),
-        "pseudo": {
-            "dice_per_image": mean([case.pseudo.dice for case in cases]),
-            "dice_micro": pseudo.dice,
-            "peak_in_target": mean([case.peak for case in cases]),
-            "named_side_mass": mean([case.side_mass for case in cases]),
-        },
-        **({} if surface is None else {"surface_dice": surface, "surface_tolerance_mm": SURFACE_TOLERANCE_MM}),
-        "answers": {answer: answers.count(answer) for answer in sorted(set(answers))},
-    }
+def _opened(row: Row, options: argparse.Namespace) -> Image:
+    image = open_volume(row)
+    if "wrong_image" in options.ask and image.channels > 1:
+        return dataclasses.replace(
+            image, array=image.array.mean(axis=-1)
+        )  # models of films refuse colors by themselves
+    return image
 
 
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
@@ -167,47 +127,66 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError: The index or a condition is wrong, or no row is left.
     """
-    rows = select(read_index(options.data), [f"split={options.split}", *options.where])
-    if not rows:
-        message = f"no row of {options.data} has split={options.split!r} and meets {options.where}"
-        raise ValueError(message)
-    needed = [column for column in (options.by, options.text_column if not options.phrase else None) if column]
-    missing = [column for column in needed if column not in rows[0].columns]
-    if missing:
-        message = f"the index has no column {missing[0]!r}; it has {', '.join(rows[0].columns)}"
-        raise ValueError(message)
+    index = read_index(options.data)
+    rows = select(index, [f"split={options.split}", *options.where])
+    _check(rows, options)
+    lungs, lungs_from = known_lungs(index, options.lungs)
     segmenter = Segmenter(options.weights, device=options.device)
-    cases = []
-    for number, (row, phrase) in enumerate(zip(rows, phrases_for(rows, options), strict=True), start=1):
-        cases.append(evaluate_case(segmenter, row, phrase, options))
+    cases: list[Case] = []
+    every = asked(rows, lungs, options)
+    for number, (row, row_questions) in enumerate(zip(rows, every, strict=True), start=1):
+        if row_questions:
+            known = lungs.get(row.columns["image"])
+            cases += evaluate_row(segmenter, row, row_questions, known, options=options)
         if number % 100 == 0:
             logger.info("%d of %d", number, len(rows))
+    if not cases:
+        message = (
+            f"none of the {len(rows)} rows can be asked {', '.join(options.ask)}; the index must fit the questions"
+        )
+        raise ValueError(message)
     report = summarize(cases)
     report["groups"] = {
         group: summarize([case for case in cases if case.group == group]) for group in sorted({c.group for c in cases})
-    } if options.by else {}  # fmt: skip
+    } if options.by or options.ask else {}  # fmt: skip
+    if BY_LESIONS & set(options.ask):
+        report["cut_truth"] = ceiling(rows, lungs)
     report["settings"] = {
         "weights": str(options.weights), "weights_sha256": segmenter.card.sha256["weights.safetensors"],
         "data": str(options.data), "split": options.split, "where": options.where, "by": options.by,
         "text_column": options.text_column, "phrase": options.phrase, "condition": options.condition,
-        "pose": options.pose, "seed": options.seed, "device": segmenter.device,
-        "decision": dataclasses.asdict(segmenter.card.decision),
+        "ask": options.ask, "wordings": options.wordings, "lungs_from": lungs_from,
+        "left_out_in_doubt": sum(map(len, every)) - len(cases), "pose": options.pose, "seed": options.seed,
+        "device": segmenter.device, "decision": dataclasses.asdict(segmenter.card.decision),
     }  # fmt: skip
     if options.cases:
         write_cases(options.cases, cases)
     return report
 
 
-def write_cases(path: Path, cases: Sequence[Case]) -> None:
-    """Write one line a case, in the order of the rows."""
-    with atomic_path(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(CASE_COLUMNS)
-        for case in cases:
-            scores = (case.presence, case.overlap.dice, case.overlap.iou, case.hd95, case.pseudo.dice)
-            numbers = [f"{score:.4f}" for score in scores]
-            counts = (case.overlap.predicted, case.overlap.intersection, case.overlap.true)
-            writer.writerow([case.image, case.group, case.phrase or "", case.answer, *numbers, *counts])
+def _check(rows: Sequence[Row], options: argparse.Namespace) -> None:
+    """Refuse what cannot be measured before minutes of work."""
+    if not rows:
+        message = f"no row of {options.data} has split={options.split!r} and meets {options.where}"
+        raise ValueError(message)
+    if options.ask and (options.phrase or options.condition != "original" or options.pose == MIRRORED):
+        message = "--ask has phrases of its own: leave out --phrase, --condition and --pose mirrored"
+        raise ValueError(message)
+    words = [] if options.phrase or options.ask else [options.text_column]
+    places = ["zones_patient"] if BY_LESIONS & set(options.ask) else []
+    missing = [column for column in (options.by, *words, *places) if column and column not in rows[0].columns]
+    if missing:
+        message = f"the index has no column {missing[0]!r}; it has {', '.join(rows[0].columns)}"
+        raise ValueError(message)
+
+
+def _asks(text: str) -> list[str]:
+    chosen = text.split(",")
+    unknown = [ask for ask in chosen if ask not in ASKS]
+    if unknown:
+        message = f"there is no question {unknown[0]!r}; choose from {', '.join(ASKS)}"
+        raise argparse.ArgumentTypeError(message)
+    return chosen
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -221,8 +200,12 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE[,VALUE]")
     parser.add_argument("--by", metavar="COLUMN", help="also report each value of this column")
     parser.add_argument("--condition", choices=CONDITIONS, default="original")
+    parser.add_argument("--ask", type=_asks, default=[], metavar="KIND[,KIND]", help=f"instead: {', '.join(ASKS)}")
+    parser.add_argument("--wordings", type=int, choices=range(1, MOST_WORDINGS + 1), default=1, metavar="N",
+                        help="say every phrase in so many ways")  # fmt: skip
+    parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     parser.add_argument("--pose", choices=[*POSES, MIRRORED], default="original", help="move every film first")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the shuffled condition")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the shuffled condition and of wordings")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", required=True, type=Path, metavar="FILE.json")
     parser.add_argument("--cases", type=Path, metavar="FILE.csv", help="also write one line a case")

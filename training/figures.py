@@ -15,7 +15,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,22 @@ _COLUMNS = {
     ),
     "its mass on the named side": lambda figure: _percent(figure["pseudo"]["named_side_mass"]),
 }
+# Of questions (`--ask`), contradictions and wordings: what is obeyed and how honest the answers are.
+_OBEDIENCE = {
+    "cases": lambda figure: str(figure["n"]),
+    "Dice per image": lambda figure: _percent(figure["dice_per_image"] if figure["asked_present"] else None),
+    "wrong side": lambda figure: _percent(figure["wrong_side_leakage"]),
+    "outside the level, over the truth": lambda figure: _percent(figure["outside_level_excess"]),
+    "found": lambda figure: _percent(figure["found_recall"]),
+    "empty told": lambda figure: _percent(figure["empty_accuracy"]),
+    "unsure": lambda figure: _percent(figure["unsure_rate"]),
+    "presence AUROC": lambda figure: _percent(figure["presence_auroc"]),
+    "ECE": lambda figure: _percent(figure["ece"]),
+    "error AUROC": lambda figure: _percent(figure["error_auroc"]),
+    "spread of wordings": lambda figure: _percent(figure["paraphrase_spread"]),
+}
+# Reasons and counts that a reader of the card can have from the command.
+_LEFT_OUT = ("groups", "settings", "not_applicable", "presence_auroc_by_source")
 
 
 def expand(arguments: Sequence[str], abbreviations: Mapping[str, Sequence[str]]) -> list[str]:
@@ -60,17 +76,35 @@ def measure(weights: str, plan: Mapping[str, Sequence[str]]) -> dict[str, Any]:
             continue
         words = ["--weights", weights, *expand(arguments, plan)]
         report = evaluate(parse_options([*words, "--out", "unused.json"]))
-        scores = {key: value for key, value in report.items() if key not in ("groups", "settings")}
-        figures[name] = scores | {"command": f"python -m training.evaluate {shlex.join(words)} --out FILE.json"}
-        logger.info("%s: %s per image, %s micro", name, scores["dice_per_image"], scores["dice_micro"])
+        command = {"command": f"python -m training.evaluate {shlex.join(words)} --out FILE.json"}
+        figures[name] = _scores(report) | command
+        if "--ask" in words:
+            figures |= {f"{name}: {kind}": _scores(group) | command for kind, group in report["groups"].items()}
+        logger.info("%s: %s per image, %s micro", name, report["dice_per_image"], report["dice_micro"])
     return figures
 
 
+def _scores(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in report.items() if key not in _LEFT_OUT}
+
+
 def table(figures: Mapping[str, Any]) -> str:
-    """The figures as a Markdown table, in percent."""
-    lines = [f"| what | {' | '.join(_COLUMNS)} |", "|---|" + "---|" * len(_COLUMNS)]
+    """The figures as Markdown, in percent: a table of overlaps, and one of obedience and honesty if there are any."""
+    asked = {name: figure for name, figure in figures.items() if _is_asked(figure)}
+    tables = [_table({name: figure for name, figure in figures.items() if name not in asked}, _COLUMNS)]
+    return "\n\n".join([*tables, *([_table(asked, _OBEDIENCE)] if asked else [])])
+
+
+def _is_asked(figure: Mapping[str, Any]) -> bool:
+    """The command of a figure asks questions, contradicts, or says the same in several ways."""
+    words = shlex.split(figure.get("command", ""))
+    return any(word in words for word in ("--ask", "--wordings", "contradictory"))
+
+
+def _table(figures: Mapping[str, Any], columns: Mapping[str, Callable[[Any], str]]) -> str:
+    lines = [f"| what | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     lines += [
-        f"| {name} | {' | '.join(cell(figure) for cell in _COLUMNS.values())} |" for name, figure in figures.items()
+        f"| {name} | {' | '.join(cell(figure) for cell in columns.values())} |" for name, figure in figures.items()
     ]
     return "\n".join(lines)
 

@@ -45,11 +45,11 @@ STRUCTURES = _HIPPOCAMPUS | _HEART | _ATRIUM
 _FAMILIES = (_HIPPOCAMPUS, _HEART, _ATRIUM)
 # What may lie in a volume unlabelled: a film of the heart shows atria, a scan of the atrium ventricles.
 _MAY_SHOW = ({"brain"}, {"left atrium"}, set(_HEART))
+_NO_PART_OF_A_BODY = ("bicycle", "traffic light", "teapot", "cat", "apple tree", "sailing boat")
 # Organs beside the heart lie in its volumes without anybody having drawn them.
 _NEVER_SHOWN = (
     "left kidney", "right kidney", "kidneys", "urinary bladder", "prostate", "femur", "knee joint", "uterus", "colon",
-    "pancreas", "tooth", "left hip", "appendix", "lumbar spine", "polyp", "left ankle", "bicycle", "traffic light",
-    "teapot", "cat", "apple tree", "sailing boat",
+    "pancreas", "tooth", "left hip", "appendix", "lumbar spine", "polyp", "left ankle", *_NO_PART_OF_A_BODY,
 )  # fmt: skip
 _BRAIN = ("brain", "cerebellum", "optic nerve", "pituitary gland")
 _OUTSIDE_THE_HEAD = (
@@ -86,8 +86,13 @@ def absent_phrase(shown: frozenset[str], rng: random.Random) -> str:
 
 
 def absent_structures(shown: frozenset[str]) -> tuple[str, ...]:
-    """What `absent_phrase` chooses from: other families as often as everything else together."""
+    """What `absent_phrase` chooses from: other families as often as everything else together.
+
+    Of volumes with none of these families nobody here knows what they show unlabelled: no part of a body is denied.
+    """
     own = [number for number, family in enumerate(_FAMILIES) if shown & set(family)]
+    if not own:
+        return _NO_PART_OF_A_BODY
     unsure = {name for number in own for name in _MAY_SHOW[number]} | shown
     others: list[str] = []
     for number, family in enumerate(_FAMILIES):

@@ -33,6 +33,7 @@ OUTPUTS = {
     "--out": "segment.seg.nrrd",
     "--pseudo": "pseudo.nrrd",
     "--probability": "probability.nii.gz",
+    "--uncertainty": "uncertainty.nrrd",
     "--overlay": "overlay.png",
     "--film": "film.mha",
 }
@@ -365,6 +366,8 @@ class TestAnswered:
         assert mask.GetPixelID() == SimpleITK.sitkUInt8
         assert SimpleITK.GetArrayFromImage(mask).all()
         assert SimpleITK.GetArrayFromImage(images["--probability"]) == pytest.approx(0.97)
+        # The entropy of odds of 0.97 to 0.03, seen from a threshold of 0.6.
+        assert SimpleITK.GetArrayFromImage(images["--uncertainty"]) == pytest.approx(0.2618, abs=1e-3)
         pseudo = SimpleITK.GetArrayFromImage(images["--pseudo"])
         assert 0 <= pseudo.min() < pseudo.max() <= 1
         assert mask.GetMetaData("Segment0_Name") == PHRASE

@@ -129,8 +129,10 @@ class TestFieldOfView:
 
 class TestSlices:
     def test_a_volume_for_a_model_of_films(self, models: tuple[Model, ...]) -> None:
-        with pytest.raises(ImageError, match="is a volume of 20 x 20 x 8 voxels"):
+        with pytest.raises(ImageError, match=r"is a volume of 20 x 20 x 8 voxels .* slice by slice if you say so"):
             check_fit(volume(), models[0].card)
+        with pytest.raises(ImageError, match=r"no installed model reads .* slice by slice if you say so"):
+            choose_model(volume(), models[:1])
         check_fit(volume(), models[0].card, slices=True)
         check_fit(volume("CT", lowest=-1024), models[0].card, slices=True)
 

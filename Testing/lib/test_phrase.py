@@ -276,6 +276,42 @@ def test_places_of_a_list_are_those_of_its_members(places: list[str]) -> None:
     assert listed == set().union(*(zones(parse(place)) for place in places))
 
 
+def test_a_phrase_takes_less_than_a_millisecond() -> None:
+    def seconds(text: str) -> float:
+        spent = []
+        for _ in range(3):
+            started = time.process_time()
+            parse(text)
+            spent.append(time.process_time() - started)
+        return min(spent)
+
+    assert max(seconds(row["phrase"]) for row in TABLE) < 1e-3
+
+
+def test_the_table_has_misspelled_words_and_abbreviations() -> None:
+    phrases = [parse(row["phrase"]) for row in TABLE]
+    assert sum(bool(phrase.corrections) for phrase in phrases) >= 40
+    assert sum(bool(phrase.expansions) for phrase in phrases) >= 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["left lung, no left lung", "hippocampus but no hippocampus", "both lungs without the lungs",
+     "opacity, no opacity"],
+)  # fmt: skip
+def test_what_is_named_and_denied_contradicts_itself(text: str) -> None:
+    assert parse(text).contradictory
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lungs without the left lung", "opacity, not on the left", "left lung, no effusion", "no left lung",
+     "left upper lung, no left lower lung"],
+)  # fmt: skip
+def test_what_is_taken_out_in_part_does_not(text: str) -> None:
+    assert not parse(text).contradictory
+
+
 @pytest.mark.parametrize(
     "piece", ["left ", "no ", "a,", "(", "left lung, ", "rigth ", "lll ", "l", "qwertyuio ", "image of left "]
 )

@@ -11,13 +11,14 @@ import pytest
 import SimpleITK as sitk
 
 from Testing.lib import tiny, tiny_volumes
-from TextGuidedSegLib import cli
+from TextGuidedSegLib import cli, volume_runner
 from TextGuidedSegLib.errors import Cancelled, ImageError
 from TextGuidedSegLib.geometry import VOLUME_CODES, AxisCodes, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.memory import host_forecast
 from TextGuidedSegLib.region import Region, cropped, index_of
+from TextGuidedSegLib.volume_runner import VolumeRunner
 from TextGuidedSegLib.weights import DecisionConfig, FieldOfView
 from TextGuidedSegLib.windows import WindowPlan
 
@@ -159,13 +160,22 @@ class TestAnswers:
                 assert result.presence >= result.probability.max() - 1e-3
         assert presences[1] > presences[0] > presences[2]
 
-    def test_phrases_together_give_what_each_gives_alone(self, segmenter: Segmenter, array: np.ndarray) -> None:
+    @pytest.mark.parametrize("at_once", [3, 2, 1])
+    def test_phrases_together_give_what_each_gives_alone(
+        self, at_once: int, segmenter: Segmenter, array: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         image, phrases = tiny_volumes.volume_image(array), [LEFT, None, RIGHT]
         alone = []
         for phrase in phrases:
             segmenter.set_image(image)
             alone.append(segmenter.segment(phrase))
         segmenter.set_image(image)
+        monkeypatch.setattr(volume_runner, "_KEPT_BYTES", at_once * 2 * 15 * 20 * 22)
+        ran: list[int] = []
+        run = VolumeRunner.run
+        monkeypatch.setattr(
+            VolumeRunner, "run", lambda one, words, report: ran.append(len(words)) or run(one, words, report)
+        )
         told: list[float] = []
         together = list(segmenter.segment_each(phrases, progress=lambda share, _: told.append(share)))
         for one, two in zip(alone, together, strict=True):
@@ -173,6 +183,7 @@ class TestAnswers:
             np.testing.assert_array_equal(one.probability, two.probability)
         assert told == sorted(told)
         assert (told[0], told[-1]) == (0, pytest.approx(1))
+        assert max(ran) == at_once, "as many as may be held are read together"
 
     def test_cancelled_it_stays_usable(self, segmenter: Segmenter, array: np.ndarray) -> None:
         image = tiny_volumes.volume_image(array)

@@ -10,8 +10,8 @@ import pytest
 from Testing.training.tiny import INFECTION_COLUMNS, LESIONS, write_index, write_png
 from TextGuidedSegLib.io import read_image
 from training.baselines import MaskPrior, choose_threshold, prior_cases
+from training.cases import summarize
 from training.datasets.index import Row, read_index, select
-from training.evaluate import summarize
 
 SIZE = 224
 

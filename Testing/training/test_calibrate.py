@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from Testing.training.tiny import LESIONS, lesion_film
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.weights import find_model, verify
 from training.calibrate import THRESHOLDS, best_threshold, calibrate, fit_presence, main, measure, presence_limit
 from training.datasets.index import read_index, select
+from training.lung_zones import LungZones, save_zones
 from training.metrics import overlap, pooled
 
 TRUTH = np.zeros((10, 10, 1), dtype=bool)
@@ -94,6 +96,29 @@ def test_what_is_measured_is_every_caption_and_the_empty_side_of_undoubted_one_s
     assert [each.shape for each in measured.probability] == [each.shape for each in measured.truth]
     odd = select(read_index(lesion_index), ["published_side=patient"])
     assert measure(Segmenter(find_model(exported_model), device="cpu"), odd).empty == []
+
+
+def test_films_whose_lungs_are_known_are_asked_for_parts_and_for_what_is_not_there(
+    model_folder: Path, lesion_index: Path, tmp_path: Path
+) -> None:
+    films = [(row.name, lesion_film(number)) for number, row in enumerate(LESIONS)]
+    lungs = {f"images/{name}.png": LungZones(film.lungs["left"].T, film.lungs["right"].T) for name, film in films}
+    rows = select(read_index(lesion_index), ["split=dev"])
+    measured = measure(Segmenter(find_model(model_folder), device="cpu"), rows, lungs)
+    assert len(measured.present) == 4
+    # Both sides and both levels of dev_both, the one level of dev_left and dev_right.
+    assert len(measured.parts) == 2 + 2 + 1 + 1
+    assert len(measured.empty) > 2
+    # Once a film is in the file, nothing else is asked of it; the plain captions are those of a run without it.
+    plain = measure(Segmenter(find_model(model_folder), device="cpu"), rows)
+    assert plain.parts == []
+    assert measured.present == plain.present
+    save_zones(tmp_path / "lungs.npz", lungs, "drawn")
+    arguments_with_lungs = [*arguments(model_folder, lesion_index, "dev"), "--lungs", str(tmp_path / "lungs.npz")]
+    assert main(arguments_with_lungs) == 0
+    decision = find_model(model_folder).card.decision
+    expected = fit_presence([*measured.present, *measured.parts], measured.empty)
+    assert (decision.presence_scale, decision.presence_offset) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize(

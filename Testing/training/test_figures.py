@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from Testing.training.evaluation import Evaluation
 from TextGuidedSegLib.weights import find_model
 from training import figures
 
@@ -39,6 +40,30 @@ def test_a_table_has_a_row_for_each_figure_in_percent() -> None:
     rows = figures.table({"lesions": SCORES}).splitlines()
     assert rows[-1].startswith("| lesions | 2 | 50.00 | 62.50 | 40.00 |  |")
     assert len({row.count("|") for row in rows}) == 1
+
+
+def test_questions_have_a_table_of_their_own_in_which_what_does_not_apply_is_blank() -> None:
+    asked = {
+        **SCORES, "asked_present": 0, "command": "python -m training.evaluate --ask empty_side",
+        "empty_accuracy": 0.975,
+        **dict.fromkeys(
+            ("wrong_side_leakage", "outside_level_excess", "found_recall", "unsure_rate", "presence_auroc", "ece",
+             "error_auroc", "paraphrase_spread")
+        ),
+    }  # fmt: skip
+    overlaps, obedience = figures.table({"lesions": SCORES, "empty sides": asked}).split("\n\n")
+    assert overlaps == figures.table({"lesions": SCORES})
+    assert obedience.splitlines()[-1] == "| empty sides | 2 |  |  |  |  | 97.50 |  |  |  |  |  |"
+
+
+def test_each_kind_of_question_is_a_figure(evaluation: Evaluation) -> None:
+    plan = {"asked": ["--data", str(evaluation.index), "--split", "dev", "--ask", "other_structure,unseen_structure"]}
+    measured = figures.measure(str(evaluation.model), plan)
+    assert list(measured) == ["asked", "asked: other_structure", "asked: unseen_structure"]
+    assert measured["asked"]["n"] == 8
+    assert "--ask" in measured["asked: other_structure"]["command"]
+    json.dumps(measured)
+    assert figures.table(measured).count("asked") == 3
 
 
 def test_every_figure_of_the_shipped_plan_is_a_legal_evaluation() -> None:

@@ -57,6 +57,12 @@ def test_phrases_come_as_the_network_hears_them() -> None:
     assert structure_phrase("some caption", random.Random(1)).startswith("some caption")
 
 
+def test_of_volumes_it_does_not_know_no_part_of_a_body_is_denied() -> None:
+    for shown in (frozenset({"liver"}), frozenset({"left kidney", "spleen"}), frozenset[str]()):
+        assert {"teapot", "bicycle"} <= set(absent_structures(shown))
+        assert not any(parse(words).known for words in absent_structures(shown))
+
+
 @pytest.mark.parametrize("shown", [HEART, HIPPOCAMPUS, ATRIUM], ids=["heart", "hippocampus", "atrium"])
 def test_what_is_shown_or_may_be_is_never_called_absent(shown: frozenset[str]) -> None:
     absent = absent_structures(shown)

@@ -29,11 +29,12 @@ from TextGuidedSegLib.weights import (
     write_card,
 )
 from training import baselines, calibrate
+from training.cases import summarize, write_cases
 from training.checkpoint import load_checkpoint
 from training.comparison.grid import EvaluationSet, Grid, RowConfig
 from training.config import TrainConfig, read_config
 from training.datasets.index import Row, read_index, select
-from training.evaluate import evaluate, parse_options, summarize, write_cases
+from training.evaluate import evaluate, parse_options
 from training.export import export
 from training.train import train
 

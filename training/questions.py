@@ -1,0 +1,162 @@
+"""What a film is asked besides its own caption: phrases for a part of what is there, and for what is not there.
+
+Whether something is there is always told within one film or one hospital (`ASKS`), never by comparing hospitals. The
+words of a question come from the index alone; its truth is cut after the answer is there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from training import grammar
+from training.cut_truth import Places, caption_places, is_doubtful
+from training.datasets.index import Row
+from training.lung_zones import LEVELS, SIDES
+
+Expected = Literal["present", "empty", "unknown"]
+
+LEAST_PART = 2e-3
+"""Share of a film under which a part of the lesions is too small to say that it is there."""
+
+EMPTY_MARGIN = 0.04
+"""Share of a film's width that an empty place keeps from every lesion: nearer ones are a matter of a border."""
+
+UNSEEN_STRUCTURES = (
+    "gallbladder", "left knee meniscus", "cerebellum", "ovary", "cochlea", "achilles tendon", "right ankle", "retina",
+    "mandible", "appendix", "duodenum", "fetal head", "umbrella", "piano", "giraffe", "violin", "coffee cup",
+    "steam engine", "pumpkin", "lighthouse",
+)  # fmt: skip
+"""What no chest film shows, in words of no training grammar; the vocabulary lists some of them and some not."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """One phrase for one row.
+
+    Attributes:
+        kind: One of `ASKS`, or `caption`.
+        phrase: What is said; None for no phrase.
+        places: Where the truth is cut to; None for the whole mask, empty for an empty truth.
+        expected: Whether the words name something that is there.
+        doubt: Places that must have no lesion near them, else the question is left out.
+        subject: Equal for wordings of one meaning on one image.
+        wording: Number of the wording.
+    """
+
+    kind: str
+    phrase: str | None
+    places: Places | None = None
+    expected: Expected = "unknown"
+    doubt: Places = ()
+    subject: str = ""
+    wording: int = 0
+
+
+# Places of the truth, places that must be clear, and how the phrase is made.
+_Asked = tuple[Places, Places, Callable[[random.Random], str]]
+
+
+def _one_side(row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    places = caption_places(row.columns)
+    if len(places) == 2:
+        for side in SIDES:
+            yield ((side, ()),), (), _finding(side, LEVELS)
+
+
+def _one_level(row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    for side, levels in caption_places(row.columns).items():
+        if len(levels) == 1:
+            yield ((side, ()),), (), _finding(side, levels)
+
+
+def _part_level(row: Row, rng: random.Random) -> Iterator[_Asked]:
+    for side, levels in caption_places(row.columns).items():
+        if len(levels) > 1:
+            level = rng.choice(levels)
+            yield ((side, (level,)),), (), _finding(side, (level,))
+
+
+def _empty_side(row: Row, rng: random.Random) -> Iterator[_Asked]:
+    places = caption_places(row.columns)
+    for side in SIDES:
+        if len(places) == 1 and side not in places:
+            levels = rng.choice((LEVELS, tuple(level for level in LEVELS if rng.random() < 0.5) or LEVELS))
+            yield (), ((side, ()),), _finding(side, levels)
+
+
+def _empty_level(row: Row, rng: random.Random) -> Iterator[_Asked]:
+    for side, levels in caption_places(row.columns).items():
+        clear = [level for level in LEVELS if level not in levels]
+        if clear:
+            level = rng.choice(clear)
+            yield (), ((side, (level,)),), _finding(side, (level,))
+
+
+def _other_structure(_row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    yield (), (), lambda rng: rng.choice(grammar.ABSENT_STRUCTURES)
+
+
+def _unseen_structure(_row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    yield (), (), lambda rng: rng.choice(UNSEEN_STRUCTURES)
+
+
+def _finding_on_normal(row: Row, rng: random.Random) -> Iterator[_Asked]:
+    if row.columns.get("note") == "normal":
+        levels = tuple(level for level in LEVELS if rng.random() < 0.5)
+        yield (), (), _finding(rng.choice(SIDES), levels or LEVELS)
+
+
+def _wrong_image(_row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    yield (), (), lambda rng: _finding(rng.choice(SIDES), (rng.choice(LEVELS),))(rng)
+
+
+def _finding(side: str, levels: Sequence[str]) -> Callable[[random.Random], str]:
+    return lambda rng: grammar.finding_phrase({side: tuple(levels)}, None, rng)
+
+
+_MAKERS: dict[str, Callable[[Row, random.Random], Iterator[_Asked]]] = {
+    "one_side": _one_side,
+    "one_level": _one_level,
+    "part_level": _part_level,
+    "empty_side": _empty_side,
+    "empty_level": _empty_level,
+    "other_structure": _other_structure,
+    "unseen_structure": _unseen_structure,
+    "finding_on_normal": _finding_on_normal,
+    "wrong_image": _wrong_image,
+}
+ASKS = tuple(_MAKERS)
+"""one_side: one lung of a film with lesions in both; one_level: a level that is the only one of its side, the truth is
+all of that side; part_level: one of several levels of a side, the truth is cut to it; empty_side: the lesion-free side;
+empty_level: a level without lesions of a side that has some; other_structure, unseen_structure: something that no chest
+film shows, in words of the training grammar and in others; finding_on_normal: a finding on a film called normal;
+wrong_image: a lung finding on an image that is no chest film."""
+
+BY_LESIONS = frozenset({"one_side", "one_level", "part_level", "empty_side", "empty_level"})
+"""Questions that need captions with places, and the lungs of the film."""
+
+
+def questions(row: Row, asks: Sequence[str], wordings: int, seed: int) -> list[Question]:
+    """What is asked of one row.
+
+    Args:
+        row: A row; lesion films need the column `zones_patient`.
+        asks: Kinds of questions, from `ASKS`.
+        wordings: How many phrases are said for each meaning.
+        seed: With the image's name, decides about words and places.
+    """
+    found = []
+    for kind in asks:
+        if kind in BY_LESIONS and is_doubtful(row.columns):
+            continue
+        rng = random.Random(f"{seed} {kind} {row.columns['image']}")
+        for number, (places, doubt, phrase) in enumerate(_MAKERS[kind](row, rng)):
+            expected: Expected = "present" if places else "empty"
+            subject = f"{row.columns['image']} {kind} {number}"
+            found += [
+                Question(kind, phrase(rng), places, expected, doubt, subject, wording) for wording in range(wordings)
+            ]
+    return found
