@@ -38,7 +38,7 @@ class Reporter:
 
     Args:
         progress: Called with the share done in [0, 1] and the name of the stage.
-        is_cancelled: Asked before every stage.
+        is_cancelled: Asked before every stage, and within long ones.
         span: Part of the whole that this reporter's shares cover.
     """
 
@@ -53,12 +53,20 @@ class Reporter:
         Raises:
             Cancelled: The caller said so.
         """
-        if self._is_cancelled is not None and self._is_cancelled():
-            msg = f"cancelled before the stage {stage!r}"
-            raise Cancelled(msg)
+        self.ask(stage)
         if self._progress is not None:
             start, end = self._span
             self._progress(start + share * (end - start), stage)
+
+    def ask(self, stage: str) -> None:
+        """Ask whether to go on, within a stage that takes long, without telling of any progress.
+
+        Raises:
+            Cancelled: The caller said so.
+        """
+        if self._is_cancelled is not None and self._is_cancelled():
+            msg = f"cancelled before the stage {stage!r}"
+            raise Cancelled(msg)
 
     def within(self, start: float, end: float) -> Reporter:
         """A reporter for a part of the work, whose shares run from 0 to 1."""

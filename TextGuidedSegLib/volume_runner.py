@@ -166,7 +166,7 @@ class VolumeRunner:
                 report(done / plan.count, f"window {done + 1} of {plan.count}")
                 views = self._views(self._cut(rows, start, group), group)
                 for each, blender in zip(spoken, blenders, strict=True):
-                    values = self._averaged(views, each).cpu().numpy()
+                    values = self._averaged(views, each, report).cpu().numpy()
                     for window, value in zip(group, values, strict=True):
                         blender.add(window, value)
                 done += len(group)
@@ -237,10 +237,14 @@ class VolumeRunner:
             views.append(_View(flipped, mirrored, encode(flipped)))
         return views
 
-    def _averaged(self, views: Sequence[_View], spoken: Sequence[_Spoken]) -> Tensor:
+    def _averaged(self, views: Sequence[_View], spoken: Sequence[_Spoken], report: Reporter) -> Tensor:
         """Logits `(B, *window)`, the mean with those of the mirrored windows if there are any."""
+        report.ask("window")
         logits = self._logits(views[0], spoken[0])
-        return logits if len(views) == 1 else (logits + self._logits(views[1], spoken[1]).flip(1)) / 2
+        if len(views) == 1:
+            return logits
+        report.ask("mirrored window")
+        return (logits + self._logits(views[1], spoken[1]).flip(1)) / 2
 
     def _logits(self, view: _View, spoken: _Spoken) -> Tensor:
         shape, network, windows = self.plan.shape, self._network, view.windows

@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = commands.add_parser(name)
         command.add_argument("--weights", required=True)
         command.add_argument("--data", required=True, type=Path, action="append", help="index.csv of the right kind")
-        command.add_argument("--most", type=int, default=1500, metavar="N", help="images of an index at most")
+        command.add_argument("--most", type=int, default=2500, metavar="N", help="images of an index at most")
         if name == "measure":
             command.add_argument("--split", required=True)
             command.add_argument("--unlike", type=Path, action="append", default=[], help="index.csv of another kind")

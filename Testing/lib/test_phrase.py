@@ -119,6 +119,13 @@ def test_captions_of_all_zones_are_read_right_and_left_as_they_are(as_all: bool)
         ("small polyp, top left of the image", "small polyp, top left of the image"),
         ("\uff4ceft lung \u2013 \u201copacity\u201d", 'left lung - "opacity"'),
         ("left\tlung\nopacity", "left lung opacity"),
+        ("Please find the left lung", "left lung"),
+        ("can you show me the LLL opacity, please?", "left lower lung opacity?"),
+        ("where is the opacity in the right lung", "opacity in the right lung"),
+        ("outline of the left lung", "left lung"),
+        ("the left lung", "the left lung"),
+        ("find no opacity", "no opacity"),
+        ("find", "find"),
     ],
 )
 def test_what_the_text_encoder_sees(typed: str, normalized: str) -> None:

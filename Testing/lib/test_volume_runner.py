@@ -231,6 +231,13 @@ class TestProgressAndCancel:
         assert [stage for _, stage in told][:count] == [f"window {n} of {count}" for n in range(1, count + 1)]
         assert told[count][1] == "original grid"
 
+    def test_it_may_be_cancelled_before_every_pass_of_the_network(self, array: np.ndarray, model: Path) -> None:
+        asked: list[int] = []
+        runner = tiny_volumes.runner(tiny.network(tiny.VOLUME_NETWORK), volume_image(array), model, decision=MIRRORED)
+        runner.run([LEFT, RIGHT], Reporter(None, lambda: bool(asked.append(1))))
+        passes = 2 * 2 * runner.plan.count  # two phrases, straight and mirrored
+        assert len(asked) == passes + runner.plan.count
+
     @pytest.mark.parametrize("after", [0, 1, 4, -1])
     def test_cancelled_between_windows_it_stays_usable(self, after: int, array: np.ndarray, model: Path) -> None:
         net = tiny.network(tiny.VOLUME_NETWORK)

@@ -190,7 +190,7 @@ class TestAnswers:
         segmenter.set_image(image)
         expected = segmenter.segment(LEFT)
         segmenter.set_image(image)
-        answers: Iterator[bool] = iter([False, False, True])
+        answers: Iterator[bool] = iter([False] * 4 + [True])  # text, window 1, its two passes
         with pytest.raises(Cancelled, match="window 2 of"):
             segmenter.segment(LEFT, is_cancelled=lambda: next(answers))
         np.testing.assert_array_equal(segmenter.segment(LEFT).probability, expected.probability)

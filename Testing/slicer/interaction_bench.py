@@ -25,7 +25,6 @@ import slicer
 
 from Testing.slicer.heartbeat import Row, beating, let_work
 from Testing.slicer.installing import install_into
-from Testing.slicer.outside import loaded_outside
 from Testing.slicer.panel_fixtures import add_film
 from Testing.slicer.volume_bench import prepared_volume, real_volume
 from Testing.slicer.wheels import write_wheel
@@ -133,6 +132,8 @@ def measure(folder: Path, film_size: tuple[int, int], volume: tuple[int, int, in
         film_size: Rows and columns of the film.
         volume: Voxels of the volume along each axis.
     """
+    from Testing.slicer.outside import loaded_outside  # has the stand-ins, and with them PySide6, which no Slicer has
+
     with loaded_outside() as (module, patch):
         film = add_film(slicer.mrmlScene, size=film_size)
         widget = module.TextGuidedSegWidget()

@@ -47,6 +47,16 @@ def test_what_looks_into_the_stand_ins_is_left_out(runner) -> None:
     assert "test_handover.py" not in done.stdout
 
 
+def test_every_file_can_be_read_without_what_only_we_have(runner) -> None:
+    ours = ("PySide6", "shiboken6", "trame_slicer", "torch", "monai", "transformers", "tokenizers", "safetensors")
+    start = f"import sys; sys.modules.update(dict.fromkeys({ours})); import pytest; "
+    script = start + "sys.exit(pytest.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, *runner.arguments(), "--collect-only", "-q"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "test_panel.py::" in done.stdout
+
+
 @pytest.mark.slow
 def test_what_only_a_slicer_runs_of_the_tests_works() -> None:
     files = [str(Path(__file__).with_name(name)) for name in ("test_terms.py", "test_corrections.py", "test_effect.py")]

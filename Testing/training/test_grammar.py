@@ -57,7 +57,9 @@ class TestFindingPhrases:
             assert (phrase.unknown, phrase.corrections) == ((), ()), text
 
     def test_the_network_sees_the_words_it_was_trained_on(self, left: tuple[str, ...]) -> None:
-        assert [text for text, _ in self.phrases(left) if parse(text).normalized != text] == []
+        # Words that only ask are left out before the network reads the rest, which it was trained on as well.
+        seen = [(parse(text).normalized, text.removeprefix("find the ")) for text, _ in self.phrases(left)]
+        assert [read for read, said in seen if read != said] == []
 
     def test_swapped_sides_name_the_mirrored_places(self, left: tuple[str, ...]) -> None:
         for text, _ in self.phrases(left):

@@ -26,7 +26,8 @@ def check_understood(picture: Picture, phrase: str) -> Phrase:
     assert parsed.finding == FINDINGS[picture], phrase
     faults = (parsed.negated, parsed.contradictory, parsed.unknown, parsed.corrections)
     assert faults == (False, False, (), ()), phrase
-    assert parsed.normalized.rstrip(".") == phrase.rstrip("."), phrase
+    said = phrase.removeprefix("find ").removeprefix("the ") if phrase.startswith("find ") else phrase
+    assert parsed.normalized.rstrip(".") == said.rstrip("."), phrase
     return parsed
 
 

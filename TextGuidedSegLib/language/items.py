@@ -11,6 +11,7 @@ from TextGuidedSegLib.language.words import Word, clean, join_words, split_words
 PLACE_KINDS = frozenset({"side", "level", "whole", "structure", "region"})
 NAMED_PLACE_KINDS = PLACE_KINDS - {"whole"}
 _UNKNOWN = Term("unknown", "unknown")
+_INTRODUCING = frozenset({"the", "a", "an", "of", "for", "me"})
 
 
 @dataclass(slots=True)
@@ -81,7 +82,22 @@ def read_items(text: str, vocabulary: Vocabulary) -> Reading:
         term, length = _match(words, texts, start, vocabulary)
         reading.items.append(Item(term, words[start : start + length]))
         start += length
+    reading.items = _without_requests(reading.items)
     return reading
+
+
+def _without_requests(items: list[Item]) -> list[Item]:
+    """Leave out words around the phrase that only ask, such as *please show me the*; alone they stay."""
+    start, end = 0, len(items)
+    while start < end and (items[start].term.name == "requests" or (start and items[start].text in _INTRODUCING)):
+        start += 1
+    while end > start and items[end - 1].term.name == "requests":
+        end -= 1
+    if start == end:
+        return items
+    if start:
+        items[start].first.before = ""
+    return items[start:end]
 
 
 def _match(words: list[Word], texts: list[str], start: int, vocabulary: Vocabulary) -> tuple[Term, int]:

@@ -118,7 +118,7 @@ def _wordings(content: Content) -> Iterator[tuple[str, Term]]:
     for kind, texts in content.get("image", {}).items():
         yield from _each(texts, Term("image", kind))
     for kind, texts in content.get("function_words", {}).items():
-        yield from _each(texts, Term("other" if kind == "areas" else kind, kind))
+        yield from _each(texts, Term("other" if kind in ("areas", "requests") else kind, kind))
     yield from _each(content.get("descriptions", ()), Term("description", "description"))
 
 
