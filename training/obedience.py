@@ -168,7 +168,7 @@ def error_auroc(cases: Sequence[Case]) -> float | Missing:
     counts = [case.errors for case in cases if case.errors is not None]
     if not counts:
         return Missing("no truth is known to be what the words name")
-    right, wrong = np.sum(counts, axis=0, dtype=np.int64)
+    right, wrong = np.stack(counts).sum(axis=0, dtype=np.int64)
     if not right.any() or not wrong.any():
         return Missing("all pixels are right, or all are wrong")
     below = np.cumsum(right) - right

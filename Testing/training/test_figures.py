@@ -66,6 +66,16 @@ def test_each_kind_of_question_is_a_figure(evaluation: Evaluation) -> None:
     assert figures.table(measured).count("asked") == 3
 
 
+@pytest.mark.slow
+def test_two_at_once_measure_the_same(evaluation: Evaluation) -> None:
+    asked = ["--data", str(evaluation.index), "--split", "dev"]
+    plan = {"lesions": asked, "no phrase": [*asked, "--condition", "none"], "asked": [*asked, "--ask", "other_structure"]}
+    one, two = (figures.measure(str(evaluation.model), plan, jobs) for jobs in (1, 2))
+    assert list(one) == list(two)
+    for name, figure in one.items():
+        assert figure == pytest.approx(two[name], nan_ok=True) or json.dumps(figure) == json.dumps(two[name])
+
+
 def test_every_figure_of_the_shipped_plan_is_a_legal_evaluation() -> None:
     path = Path(figures.__file__).parent / "models" / "chest-xray" / "figures.json"
     plan = json.loads(path.read_text(encoding="utf-8"))
