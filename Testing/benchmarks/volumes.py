@@ -161,6 +161,9 @@ def untrained_model(folder: Path, filters: Sequence[int] = ()) -> Path:
     network = config.network
     if filters:
         network = dataclasses.replace(network, backbone=dataclasses.replace(network.backbone, filters=tuple(filters)))
+        if network.alignment is not None:  # as in the recipe, the two deepest levels
+            levels = (len(filters) - 2, len(filters) - 1)
+            network = dataclasses.replace(network, alignment=dataclasses.replace(network.alignment, levels=levels))
     return tiny.write_model(
         folder, tiny.network(network), kinds=("volume",), modalities=("MR",), preprocessing=config.preprocessing
     )

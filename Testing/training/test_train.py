@@ -149,7 +149,7 @@ class TestTruthStaysOutside:
     def test_the_network_has_no_argument_for_it(self) -> None:
         assert list(inspect.signature(FusedNetwork.forward).parameters) == ["self", "image", "tokens", "absent", "warp"]
         assert list(inspect.signature(FusedNetwork.segment).parameters) == [
-            "self", "image", "words", "pseudo_logits", "warp", "coordinates",
+            "self", "image", "words", "pseudo_logits", "warp", "coordinates", "frame", "features",
         ]  # fmt: skip
 
     def test_the_output_of_a_training_step_does_not_depend_on_the_mask(
