@@ -98,6 +98,10 @@ class Segmenter:
         self._image, self._part, self._region, self._runner = image, part, bounds, runner
         self._unfamiliar = unfamiliar
 
+    def use_less_memory(self) -> bool:
+        """After memory ran out: read the volume that was set by smaller windows; False where that is not possible."""
+        return isinstance(self._runner, VolumeRunner) and self._runner.use_less_memory()
+
     def segment(
         self,
         phrase: str | Phrase | None,

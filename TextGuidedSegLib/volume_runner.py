@@ -31,7 +31,7 @@ from TextGuidedSegLib.slabs import rows_of
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, PhraseUnits
 from TextGuidedSegLib.volume_preprocessing import PreparedVolume, prepare_volume
 from TextGuidedSegLib.weights import ModelCard
-from TextGuidedSegLib.windows import Blender, WindowBounds, WindowPlan, overview_shape, plan_windows
+from TextGuidedSegLib.windows import Blender, WindowBounds, WindowPlan, overview_shape, plan_windows, smaller_windows
 
 # Of the free memory, for one pass of the network: the rest is for the results, which are not yet there.
 _SHARE_OF_FREE = 0.5
@@ -111,6 +111,15 @@ class VolumeRunner:
     def phrases_at_once(self) -> int:
         """How many phrases `run` may be given without holding more than is kept between phrases anyway."""
         return max(1, _KEPT_BYTES // (2 * math.prod(self.plan.shape)))
+
+    def use_less_memory(self) -> bool:
+        """Read by smaller windows from now on; False where they are the smallest. What was computed is forgotten."""
+        plan = smaller_windows(self.plan, self._network.multiple)
+        if plan is None:
+            return False
+        self.plan, self._overview = plan, None
+        self._kept.clear()
+        return True
 
     def maps(self, words: _Text, report: Reporter) -> Maps:
         """Answer one phrase; the same words do not run the network again while they are kept.

@@ -1,4 +1,4 @@
-"""A model kept loaded with its image between requests; a GPU that runs out of memory hands over to the CPU, aloud."""
+"""A model kept loaded with its image between requests; out of memory it takes smaller windows, then the CPU, aloud."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 STEPPED_DOWN = "The GPU ran out of memory; this was computed on the CPU instead, which is slower."
 """The warning of every result that was to come from the GPU and did not."""
 
+SMALLER_WINDOWS = "Memory ran out; the volume was read by smaller windows instead, which takes longer."
+"""The warning of every result on a volume for which the planned windows were too large."""
+
 _Value = TypeVar("_Value")
 
 
@@ -44,6 +47,7 @@ class WarmSegmenter:
         self._image: Image | None = None
         self._key: str | None = None
         self._warnings: tuple[str, ...] = ()
+        self._smaller = False  # windows than planned, on the image that is there
         self.card = self._within_memory(self._ready).card
 
     @property
@@ -75,6 +79,7 @@ class WarmSegmenter:
         if key == self._key:
             return
         self._image = self._key = None
+        self._smaller = False
         self._ready().set_image(image)
         self._image, self._key = image, key
 
@@ -83,7 +88,8 @@ class WarmSegmenter:
         result = self._within_memory(
             lambda: self._ready().segment(phrase, threshold=threshold, progress=progress, is_cancelled=is_cancelled)
         )
-        return dataclasses.replace(result, warnings=(*result.warnings, *self._warnings))
+        smaller = (SMALLER_WINDOWS,) if self._smaller else ()
+        return dataclasses.replace(result, warnings=(*result.warnings, *self._warnings, *smaller))
 
     def close(self) -> None:
         """Give the model, the image and the memory of the GPU back; only CUDA's own share stays until the end."""
@@ -102,20 +108,28 @@ class WarmSegmenter:
         return self._segmenter
 
     def _within_memory(self, action: Callable[[], _Value]) -> _Value:
-        try:
-            return action()
-        except (RuntimeError, MemoryError, DeviceError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            if self.device == "cpu":
-                msg = "the computer ran out of memory; close other programs or images, then run the phrase again"
-                raise DeviceError(msg) from error
-        # Not in the handler: until it is left, the traceback keeps what lies in the GPU's memory alive.
+        while True:
+            try:
+                return action()
+            except (RuntimeError, MemoryError, DeviceError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                thriftier = self._segmenter is not None and self._segmenter.use_less_memory()
+                if not thriftier and self.device == "cpu":
+                    msg = "the computer ran out of memory; close other programs or images, then run the phrase again"
+                    raise DeviceError(msg) from error
+            # Not in the handler: until it is left, the traceback keeps what lies in the GPU's memory alive.
+            if not thriftier:
+                break
+            logger.warning("memory ran out, going on with smaller windows")
+            self._smaller = True
+            gc.collect()
+            torch.cuda.empty_cache()
         logger.warning("the GPU ran out of memory, going on with the CPU")
         image, key = self._image, self._key
         self.close()
         self._image, self._key = image, key
-        self.device, self._warnings = "cpu", (STEPPED_DOWN,)
+        self.device, self._warnings, self._smaller = "cpu", (STEPPED_DOWN,), False
         return action()
 
 

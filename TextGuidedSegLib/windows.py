@@ -101,14 +101,35 @@ def plan_windows(
         return pass_bytes * math.prod(_rounded(side, multiple) for side in window)
 
     while needed() > free and max(window) > _LEAST_MULTIPLES * multiple:
-        axis = window.index(max(window))
-        window[axis] = max(_LEAST_MULTIPLES * multiple, _rounded(window[axis] // 2, multiple))
+        _halve_longest(window, multiple)
     window = [_shortened(side, size, multiple) for side, size in zip(window, shape, strict=True)]
     first, second, third = window
     plan = WindowPlan(shape, (first, second, third), 1, device, shape.index(max(shape)))
     if device == "cpu":  # several at once are no faster there
         return plan
     return dataclasses.replace(plan, batch=max(1, min(4, plan.count, int(min(free / needed(), 4)))))
+
+
+def smaller_windows(plan: WindowPlan, multiple: int) -> WindowPlan | None:
+    """The next thriftier plan: one window at once, then windows of half the longest side; None where there is none.
+
+    Args:
+        plan: A plan that did not fit the memory after all.
+        multiple: What the backbone shrinks by.
+    """
+    if plan.batch > 1:
+        return dataclasses.replace(plan, batch=1)
+    window = list(plan.window)
+    if max(window) <= _LEAST_MULTIPLES * multiple:
+        return None
+    _halve_longest(window, multiple)
+    first, second, third = window
+    return dataclasses.replace(plan, window=(first, second, third))
+
+
+def _halve_longest(window: list[int], multiple: int) -> None:
+    axis = window.index(max(window))
+    window[axis] = max(_LEAST_MULTIPLES * multiple, _rounded(window[axis] // 2, multiple))
 
 
 def overview_shape(plan: WindowPlan) -> Shape:

@@ -1,7 +1,8 @@
-"""A GPU that runs out of memory hands over to the CPU and says so; what memory a run needs is told before it."""
+"""Out of memory, windows shrink and a GPU hands over to the CPU, both aloud; what a run needs is told before it."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from Testing.lib import tiny
+from Testing.lib import tiny, tiny_volumes
 from TextGuidedSegLib import warm_segmenter
 from TextGuidedSegLib.errors import DeviceError, WeightsError
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.memory import MemoryForecast, available_host_bytes, host_forecast
+from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.phantom import chest_film
-from TextGuidedSegLib.warm_segmenter import STEPPED_DOWN, WarmSegmenter
+from TextGuidedSegLib.warm_segmenter import SMALLER_WINDOWS, STEPPED_DOWN, WarmSegmenter
 from TextGuidedSegLib.weights import read_model
 
 PHRASE = "left lung opacity"
@@ -95,6 +97,56 @@ def test_a_full_gpu_hands_over_to_the_cpu_and_every_result_says_so(
     alone = Segmenter(str(tiny_model), device="cpu")
     alone.set_image(film)
     np.testing.assert_array_equal(first.probability, alone.segment(PHRASE).probability)
+
+
+@pytest.fixture(scope="module")
+def volume_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    large = dataclasses.replace(tiny_volumes.PREPROCESSING, window=(32, 32, 32))
+    return tiny_volumes.write_model(tmp_path_factory.mktemp("warm") / "tiny-volume", preprocessing=large)
+
+
+def small_memory(monkeypatch: pytest.MonkeyPatch, voxels: int, error: Exception) -> list[int]:
+    """Networks run out of memory on more voxels than these; returns the voxels of each attempt."""
+    segment, seen = FusedNetwork.segment, []
+
+    def limited(self: FusedNetwork, image: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        seen.append(image.numel())
+        if image.numel() > voxels:
+            raise error
+        return segment(self, image, *arguments, **options)
+
+    monkeypatch.setattr(FusedNetwork, "segment", limited)
+    return seen
+
+
+@pytest.mark.parametrize("error", FULL, ids=lambda error: type(error).__name__)
+def test_a_volume_is_read_by_smaller_windows_when_memory_runs_out(
+    error: Exception, volume_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = tiny_volumes.volume_image(tiny_volumes.values((40, 30, 30)))
+    whole = answer(WarmSegmenter(str(volume_model), "cpu"), volume)
+    largest = int(np.prod(whole.plan.window))
+    seen = small_memory(monkeypatch, largest - 1, error)
+    thrifty = WarmSegmenter(str(volume_model), "cpu")
+    for _ in range(2):  # the second run, too, is told of
+        result = answer(thrifty, volume)
+        assert result.warnings == (*whole.warnings, SMALLER_WINDOWS)
+        assert np.prod(result.plan.window) < largest
+        assert result.plan.device == "cpu"
+    assert seen.count(largest) == 1, "it is not tried again"
+    assert result.mask.shape == whole.mask.shape
+    monkeypatch.undo()
+    thrifty.set_image("another", volume)
+    thrifty.set_image("film", volume)
+    assert SMALLER_WINDOWS not in answer(thrifty, volume).warnings
+
+
+def test_the_smallest_windows_that_do_not_fit_either_are_one_sentence(
+    volume_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_memory(monkeypatch, 1, MemoryError())
+    with pytest.raises(DeviceError, match="the computer ran out of memory; close other programs"):
+        answer(WarmSegmenter(str(volume_model), "cpu"), tiny_volumes.volume_image(tiny_volumes.values()))
 
 
 def test_without_trouble_nothing_is_warned_of(tiny_model: Path, film: Image) -> None:

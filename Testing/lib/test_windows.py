@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -17,7 +18,15 @@ from Testing.lib import tiny
 from TextGuidedSegLib.geometry import Shape
 from TextGuidedSegLib.guidance import canonical_coordinates, window_coordinates
 from TextGuidedSegLib.pseudo_image import interpolated_window
-from TextGuidedSegLib.windows import OVERLAP, Blender, WindowPlan, overview_shape, plan_windows, profiles
+from TextGuidedSegLib.windows import (
+    OVERLAP,
+    Blender,
+    WindowPlan,
+    overview_shape,
+    plan_windows,
+    profiles,
+    smaller_windows,
+)
 
 SIZES = st.tuples(st.integers(1, 70), st.integers(1, 70), st.integers(1, 70))
 SIDES = st.tuples(st.integers(8, 40), st.integers(8, 40), st.integers(8, 40))
@@ -185,3 +194,16 @@ class TestPartsOfTheWhole:
         cpu = torch.device("cpu")
         whole = canonical_coordinates((9, 7, 5), cpu)
         assert torch.equal(window_coordinates((9, 7, 5), [(2, 6), (0, 7), (4, 5)], cpu), whole[:, 2:6, :, 4:5])
+
+
+class TestSmallerWindows:
+    def test_each_is_thriftier_than_the_last_until_there_is_none(self) -> None:
+        plan: WindowPlan | None = WindowPlan((200, 90, 40), (96, 64, 40), 3, "cuda", 0)
+        seen = []
+        while plan is not None:
+            seen.append(plan.batch * math.prod(plan.window))
+            assert plan.shape == (200, 90, 40)
+            assert all(low <= size for low, size in zip(plan.window, plan.shape, strict=True))
+            plan = smaller_windows(plan, 8)
+        assert seen == sorted(set(seen), reverse=True)
+        assert seen[-1] == 16 * 16 * 16
