@@ -6,6 +6,7 @@ Nothing here loads torch: networks run in a process of their own (`TextGuidedSeg
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ if importlib.util.find_spec("TextGuidedSegLib") is None:
 
 from TextGuidedSegPanel.effectRegistration import registerEffect
 from TextGuidedSegPanel.machineSettings import chosenDevice
-from TextGuidedSegPanel.modelFolder import referenceOfName
+from TextGuidedSegPanel.modelChoice import suitableModel
+from TextGuidedSegPanel.modelFolder import installedModels, referenceOf, referenceOfName
 from TextGuidedSegPanel.panel import Panel
 from TextGuidedSegPanel.parameters import Parameters, parametersOf
 from TextGuidedSegPanel.phrases import phrasesIn
@@ -193,7 +195,7 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
             volume: A scalar volume node: a frontal chest film.
             phrases: One phrase, or several in a list or on lines.
             segmentation: Segmentation node that gets the segments; None makes one when the first is found.
-            model: Name or folder of a model; None for the one that is shipped.
+            model: Name or folder of a model; None for the one that reads such images.
             threshold: Probability from which a voxel belongs to the segment, at least 0.01 and below 1; None for the
                 model's own.
             wait: Return when all is done; otherwise at once, and the list fills while Slicer goes on.
@@ -215,13 +217,23 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
         if volume is None:
             msg = "there is no volume to segment; load an image and pass its node"
             raise ImageError(msg)
-        reference = referenceOfName(model or DEFAULT_MODEL)
+        reference = referenceOfName(model) if model else _referenceFor(volume)
         announce(find_model(reference))
         run = SegmentationRun(volume, lines, segmentation, callbacks or RunCallbacks(), roiNode=region)
         self.start(run, model=reference, threshold=threshold, device=chosenDevice())
         if wait:
             self.waitFor(run)
         return run.records
+
+
+def _referenceFor(volume) -> str:
+    models = installedModels()[0]
+    model, why = suitableModel(volume, tuple(models.values()), (models.get(DEFAULT_MODEL),))
+    if model is None:
+        raise ImageError(why)
+    if why:
+        logging.info(why)
+    return referenceOf(model)
 
 
 def _requireReadable(phrases: list[str]) -> None:

@@ -91,3 +91,20 @@ def test_the_first_of_the_preferred_that_reads_it_is_taken(models: Path, film, s
     assert suitableModel(film, installed, (None, volumes, other, chest)) == (other, "")
     assert suitableModel(scan, installed, (other, chest))[0] is volumes
     assert suitableModel(scan, (chest,), (chest,))[0] is None
+
+
+def test_a_script_that_names_no_model_gets_the_one_that_reads_the_image(
+    models: Path, logic, client, film, scan
+) -> None:
+    logic.process(film, "left lung")
+    assert client.asked[-1]["model"] == "chest-xray"
+    logic.process(scan, "left lung", wait=False)  # the stand-in of the process answers films only
+    assert client.asked[-1]["model"] == str(models / "mr-structures")
+
+
+def test_a_script_with_an_image_that_no_model_reads_is_told_so(logic, scene) -> None:
+    from TextGuidedSegLib.errors import ImageError
+
+    values = np.full((20, 24, 16), -1024, dtype=np.int16)
+    with pytest.raises(ImageError, match=r"abdomen is a CT\. No CT model is shipped"):
+        logic.process(add_volume(scene, values, AFFINE, name="abdomen"), "left lung")

@@ -69,7 +69,11 @@ def test_each_kind_of_question_is_a_figure(evaluation: Evaluation) -> None:
 @pytest.mark.slow
 def test_two_at_once_measure_the_same(evaluation: Evaluation) -> None:
     asked = ["--data", str(evaluation.index), "--split", "dev"]
-    plan = {"lesions": asked, "no phrase": [*asked, "--condition", "none"], "asked": [*asked, "--ask", "other_structure"]}
+    plan = {
+        "lesions": asked,
+        "no phrase": [*asked, "--condition", "none"],
+        "asked": [*asked, "--ask", "other_structure"],
+    }
     one, two = (figures.measure(str(evaluation.model), plan, jobs) for jobs in (1, 2))
     assert list(one) == list(two)
     assert json.dumps(one) == json.dumps(two)
