@@ -55,7 +55,7 @@ def bright(_phrase, image) -> np.ndarray:
 def test_the_voxels_are_handed_over_without_a_copy(logic, client, scene) -> None:
     volume = add_volume(scene, np.zeros(SHAPE, np.int16), np.eye(4), name="volume")
     client.marked = bright
-    logic.process(volume, "heart", wait=False)
+    logic.process(volume, "heart", model="chest-xray", wait=False)
     assert np.shares_memory(client.asked[0]["image"].array, slicer.util.arrayFromVolume(volume))
     client.run()
 
@@ -64,7 +64,7 @@ def test_a_volume_that_is_filled_anew_leaves_what_is_being_sent_alone(logic, cli
     values = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
     volume = add_volume(scene, values, np.eye(4), name="volume")
     client.marked = bright
-    records = logic.process(volume, "heart", wait=False)
+    records = logic.process(volume, "heart", model="chest-xray", wait=False)
     sent = client.asked[0]["image"].array
     slicer.util.updateVolumeFromArray(volume, np.zeros((50, 60, 70), np.int16))
     assert np.array_equal(sent, values)
@@ -74,7 +74,7 @@ def test_a_volume_that_is_filled_anew_leaves_what_is_being_sent_alone(logic, cli
 
 def test_a_volume_removed_while_it_is_sent_leaves_its_voxels_readable(logic, client, scene) -> None:
     values = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
-    logic.process(add_volume(scene, values, np.eye(4), name="volume"), "heart", wait=False)
+    logic.process(add_volume(scene, values, np.eye(4), name="volume"), "heart", model="chest-xray", wait=False)
     scene.Clear(0)
     assert np.array_equal(client.asked[0]["image"].array, values)
 

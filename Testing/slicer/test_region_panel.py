@@ -200,7 +200,7 @@ def test_of_a_volume_only_the_box_is_sent_and_the_segment_is_in_its_place(
     volume = add_volume(scene, values, affine, name="volume", parents=PARENTS[parents])
     region = box_of_voxels(scene, affine, (3, 2, 4), (9, 11, 7), parents=PARENTS[parents])
     client.marked = bright
-    (record,) = logic.process(volume, "heart", region=region)
+    (record,) = logic.process(volume, "heart", model="chest-xray", region=region)
     assert np.array_equal(client.asked[0]["image"].array, values[3:9, 2:11, 4:7])
     expected = np.zeros(SHAPE, np.uint8)
     expected[3:9, 2:11, 4:7] = values[3:9, 2:11, 4:7] > 50
@@ -216,9 +216,9 @@ def test_of_a_volume_only_the_box_is_sent_and_the_segment_is_in_its_place(
 def test_another_region_of_a_volume_is_another_image_for_the_process(logic, client, scene) -> None:
     volume = add_volume(scene, np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE), np.eye(4), name="volume")
     client.marked = bright
-    logic.process(volume, "heart", region=box_of_voxels(scene, np.eye(4), (0, 0, 0), (5, 5, 5)))
-    logic.process(volume, "heart", region=box_of_voxels(scene, np.eye(4), (1, 0, 0), (6, 5, 5)))
-    logic.process(volume, "heart", region=box_of_voxels(scene, np.eye(4), (1, 0, 0), (6, 5, 5)))
+    logic.process(volume, "heart", model="chest-xray", region=box_of_voxels(scene, np.eye(4), (0, 0, 0), (5, 5, 5)))
+    logic.process(volume, "heart", model="chest-xray", region=box_of_voxels(scene, np.eye(4), (1, 0, 0), (6, 5, 5)))
+    logic.process(volume, "heart", model="chest-xray", region=box_of_voxels(scene, np.eye(4), (1, 0, 0), (6, 5, 5)))
     first, second, third = (one["signature"] for one in client.asked)
     assert first != second == third
 
