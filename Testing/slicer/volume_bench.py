@@ -98,7 +98,9 @@ def prepared_volume(module: Any, shape: tuple[int, int, int]) -> list[Row]:
         rows.append(Row(f"{name}: {what}", 1000 * (time.perf_counter() - started), MOST_MS, own_ms))
         return value
 
-    records = timed("hand over to the process, stall", lambda: logic.process(volume, "heart", model="chest-xray", wait=False))
+    records = timed(
+        "hand over to the process, stall", lambda: logic.process(volume, "heart", model="chest-xray", wait=False)
+    )
     timed("result into the scene, stall", logic.client.run)
     record = records[0]
     timed(
