@@ -20,7 +20,7 @@ def chosenFolder() -> Path | None:
 
 
 def chooseFolder(folder: Path | None) -> None:
-    """Look for models in a folder, in this session and later ones; None in no other place than the module's own.
+    """Look for models in a folder, now and after a restart; None in no other place than the module's own.
 
     Raises:
         WeightsError: There is no model, or one of them cannot be read; the folder that was chosen before stays.
