@@ -31,6 +31,13 @@ logger = logging.getLogger(__name__)
 
 SIDES = ("left", "right")
 LEVELS = ("upper", "middle", "lower")
+
+LEAST_PART = 2e-3
+"""Share of a film under which a part of the lesions is too small to say that it is there."""
+
+EMPTY_MARGIN = 0.04
+"""Share of a film's width that an empty place keeps from every lesion: nearer ones are a matter of a border."""
+
 # Below this share of the film a lung was missed; the film then has no zones and is left out where they are needed.
 _SMALLEST_LUNG = 0.02
 

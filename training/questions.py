@@ -18,12 +18,6 @@ from training.lung_zones import LEVELS, SIDES
 
 Expected = Literal["present", "empty", "unknown"]
 
-LEAST_PART = 2e-3
-"""Share of a film under which a part of the lesions is too small to say that it is there."""
-
-EMPTY_MARGIN = 0.04
-"""Share of a film's width that an empty place keeps from every lesion: nearer ones are a matter of a border."""
-
 UNSEEN_STRUCTURES = (
     "gallbladder", "left knee meniscus", "cerebellum", "ovary", "cochlea", "achilles tendon", "right ankle", "retina",
     "mandible", "appendix", "duodenum", "fetal head", "umbrella", "piano", "giraffe", "violin", "coffee cup",

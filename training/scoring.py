@@ -14,10 +14,10 @@ from TextGuidedSegLib.inference import Result
 from TextGuidedSegLib.phrase import Phrase, swap_sides
 from training.cases import SURFACE_TOLERANCE_MM, Case
 from training.cut_truth import Places, canonical, half_cells, named_pixels
-from training.lung_zones import LungZones
+from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LungZones
 from training.metrics import hd95, named_side_mass, overlap, peak_in_target, surface_dice
 from training.obedience import Share, error_counts
-from training.questions import EMPTY_MARGIN, LEAST_PART, Question
+from training.questions import Question
 from training.rewording import zones_of
 
 

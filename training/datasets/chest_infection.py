@@ -17,7 +17,7 @@ from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import Row, read_index
 from training.datasets.sample import Sample
-from training.lung_zones import LEVELS, SIDES, LungZones
+from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LEVELS, SIDES, LungZones
 
 Zone = tuple[str, str]
 
@@ -27,8 +27,6 @@ _PARAPHRASE, _NO_PHRASE, _OTHER_STRUCTURE = 0.2, 0.06, 0.04
 _SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.25, 0.05, 0.25
 # The same where the lungs of the films are known: parts can then be cut out and empty levels be told.
 _EMPTY_ZONE, _PART = 0.1, 0.35
-_LEAST_PART = 2e-3  # of the film: less of a lesion in a named part is a matter of where the border of a zone is drawn
-_ZONE_MARGIN = 0.04  # of the film: an empty zone keeps this far from every lesion
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -177,7 +175,7 @@ def _named_part(film: LesionFilm, rng: random.Random) -> Sample | None:
         chosen = {side: (level,) for side in rng.sample(of_level, rng.randint(1, len(of_level)))}
         asked = [(side, level) for side in chosen]
     target = film.mask * np.isin(film.cells, [_cell(*zone) for zone in asked])
-    if target.mean() < _LEAST_PART:
+    if target.mean() < LEAST_PART:
         return None
     return Sample(film.array, target, grammar.finding_phrase(_vague_levels(chosen, rng), None, rng))
 
@@ -204,7 +202,7 @@ def _with_lungs(film: LesionFilm, row: Row, lungs: Mapping[str, LungZones]) -> L
     if known is None or not known.is_sound or doubtful:
         return film
     cells = known.resized(film.mask.shape).cells()
-    near = ndimage.distance_transform_edt(film.mask == 0) <= _ZONE_MARGIN * len(film.mask)
+    near = ndimage.distance_transform_edt(film.mask == 0) <= EMPTY_MARGIN * len(film.mask)
     touched = set(np.unique(cells[near]).tolist())
     empty = tuple(
         (side, level)
