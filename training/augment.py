@@ -39,6 +39,7 @@ class AugmentationConfig:
         pose_shift: Largest shift of it.
         pose_zoom: Largest enlargement of each axis.
         photometric: Probability of a change of contrast, brightness, gamma, blur and noise.
+        style: Probability of another hospital's look, see `training.style`.
         fuse_before: Words are fused with the image before the co-warp, which is the point of early fusion. False, for
             comparison only, fuses after it: image and mask are warped, what the words say is not.
     """
@@ -54,6 +55,7 @@ class AugmentationConfig:
     pose_shift: float = 0.18
     pose_zoom: float = 1.25
     photometric: float = 0.7
+    style: float = 0.0
     fuse_before: bool = True
 
 

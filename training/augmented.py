@@ -13,6 +13,7 @@ from training.augment import apply_warps, fused_after, photometric, sample_warps
 from training.augment_volume import Augmented, augmented_volumes
 from training.datasets.sample import Batch
 from training.datasets.volume_sample import VolumeBatch
+from training.style import restyled
 
 if TYPE_CHECKING:
     from training.config import TrainConfig
@@ -28,6 +29,8 @@ def augmented(batch: Batch | VolumeBatch, config: TrainConfig, step: int, genera
     image, mask = (_resize(array, film_size(step, config)) for array in (batch.image, batch.mask))
     image, target, pseudo_target, warp = apply_warps(image, mask, params)
     image = photometric(image, config.augmentation, generator)
+    if config.augmentation.style:
+        image = restyled(image, config.augmentation.style, generator)
     words = [swap_sides(text) if flip else text for text, flip in zip(batch.phrases, params.mirrored, strict=True)]
     # Mirrored films put the heart on the wrong side: the pseudo-image learns where things are from true ones only.
     # A picture without a patient's side is as true mirrored as not.

@@ -27,6 +27,7 @@ class DataConfig:
         chest_structures: Index of the films with lungs drawn.
         infection_share: Probability that a sample is a lesion film.
         structures_share: Probability that it shows drawn lungs.
+        blended_share: Probability that it is a normal film with a patch of a lesion film laid in, which needs `lungs`.
         polyp: Index of the endoscopy pictures.
         breast_ultrasound: Index of the breast ultrasound pictures.
         polyp_share: Probability that a sample is an endoscopy picture.
@@ -45,6 +46,7 @@ class DataConfig:
     chest_structures: str = "../shared/data/chest_structures/index.csv"
     infection_share: float = 0.68
     structures_share: float = 0.24
+    blended_share: float = 0.0
     polyp: str = "../shared/data/polyp/index.csv"
     breast_ultrasound: str = "../shared/data/breast_ultrasound/index.csv"
     polyp_share: float = 0.0

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 SIDES = ("left", "right")
 LEVELS = ("upper", "middle", "lower")
 
+Box = tuple[int, int, int, int]
+"""First pixel and end along I, then along J."""
+
 LEAST_PART = 2e-3
 """Share of a film under which a part of the lesions is too small to say that it is there."""
 
@@ -110,10 +113,37 @@ class LungZones:
         return mask.astype(bool) & named
 
 
+def lung_box(lung: np.ndarray) -> Box:
+    """The smallest box that holds a lung, `(I, J)` bool with at least one pixel."""
+    columns, rows = (np.flatnonzero(lung.any(axis=axis)) for axis in (1, 0))
+    return int(columns[0]), int(columns[-1]) + 1, int(rows[0]), int(rows[-1]) + 1
+
+
+def tissue_levels(film: np.ndarray, lungs: LungZones, lesions: np.ndarray) -> tuple[float, float]:
+    """Median brightness of aerated lung and of the mediastinum: two points that make films of all makers comparable.
+
+    Args:
+        film: `(I, J)`, any scale.
+        lungs: Both lungs of it.
+        lesions: `(I, J)` bool, left out of the lung; if that leaves almost none of it, its darkest tenth counts.
+    """
+    inside = lungs.left | lungs.right
+    air = film[inside & ~lesions]
+    if air.size < 0.1 * inside.sum():
+        darkest = film[inside]
+        air = darkest[darkest <= np.quantile(darkest, 0.1)]
+    left, right = lung_box(lungs.left), lung_box(lungs.right)
+    between = np.zeros_like(inside)
+    middle = slice(min(right[1], left[0]) - 1, max(right[1], left[0]) + 1)
+    between[middle, max(left[2], right[2]) : min(left[3], right[3])] = True
+    between &= ~inside
+    tissue = film[between] if between.any() else film[~inside]
+    return float(np.median(air)), float(np.median(tissue))
+
+
 def _thirds(lung: np.ndarray) -> np.ndarray:
     """`(J,)` uint8: which third of the lung's height, 0 the upper one, each row of pixels belongs to."""
-    rows = np.flatnonzero(lung.any(axis=0))
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    top, bottom = lung_box(lung)[2:]
     height = np.arange(lung.shape[1])
     return np.clip(np.floor(3 * (height - top) / (bottom - top)), 0, 2).astype(np.uint8)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from training import grammar, grammar_picture, grammar_volume
 from training.config import DataConfig, TrainConfig
+from training.datasets.blended import BlendedFilms
 from training.datasets.breast_ultrasound import BreastUltrasound
 from training.datasets.chest_infection import ChestInfection
 from training.datasets.chest_structures import ChestStructures
@@ -65,8 +66,9 @@ def _volume_sources(config: TrainConfig) -> list[tuple[float, Source]]:
 
 def _checked_rest(data: DataConfig) -> float:
     """The share of the phantoms."""
-    shares = (data.infection_share, data.structures_share, data.polyp_share, data.breast_ultrasound_share)
-    rest = 1 - sum(shares[2:], start=data.infection_share + data.structures_share)
+    shares = (data.infection_share, data.structures_share, data.blended_share, data.polyp_share,
+              data.breast_ultrasound_share)  # fmt: skip
+    rest = 1 - sum(shares)
     if min(shares) < 0 or rest < -_LEAST_SHARE:
         msg = f"the shares of the data sets must be 0 or more and add up to 1 at most, got {shares}"
         raise ValueError(msg)
@@ -85,7 +87,7 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
         return sources
     rows = read_index(data.chest_infection)
     check_splits(rows)
-    if data.infection_share:
+    if data.infection_share or data.blended_share:
         shuffle_seed = config.seed if data.shuffle_captions else None
         lungs = load_zones(data.lungs) if data.lungs else None
         infection = ChestInfection(
@@ -93,12 +95,14 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
         )
         reads = config.network.reads_words
         sources.append((data.infection_share, infection if reads else Unworded(infection.films)))
-    if data.structures_share:
+    if data.structures_share or data.blended_share:
         check_splits(read_index(data.chest_structures))
         elsewhere = [row.columns for row in rows if row.columns["split"] != "train"]
         held_out = frozenset({cell for row in elsewhere for cell in (row["image"], row["patient"])} - {""})
         structures = ChestStructures(data.chest_structures, ("train", "train_multi"), config.preprocessing, held_out)
         sources.append((data.structures_share, structures))
+    if data.blended_share:
+        sources.append((data.blended_share, BlendedFilms(structures.films["plain"], infection.films)))
     return sources
 
 
@@ -126,4 +130,4 @@ def _captions(index: str) -> list[str]:
 
 
 def _has_chest(data: DataConfig) -> bool:
-    return bool(data.infection_share or data.structures_share)
+    return bool(data.infection_share or data.structures_share or data.blended_share)

@@ -17,7 +17,7 @@ from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import Row, read_index
 from training.datasets.sample import Sample
-from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LEVELS, SIDES, LungZones
+from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LEVELS, SIDES, Box, LungZones, lung_box, tissue_levels
 
 Zone = tuple[str, str]
 
@@ -42,6 +42,8 @@ class LesionFilm:
         count: Number of areas the caption mentions.
         cells: `(I, J)` uint8, the zone of the lungs that each pixel belongs to, see `LungZones.cells`; None where the
             lungs are not known for sure.
+        boxes: The box of each lung by side, where the lungs are known for sure.
+        levels: Brightness of aerated lung and of the mediastinum, likewise.
         empty: Zones, as side and level, that the caption does not name and that keep a distance from every lesion.
     """
 
@@ -52,6 +54,8 @@ class LesionFilm:
     zones: dict[str, tuple[str, ...]]
     count: int
     cells: np.ndarray | None = None
+    boxes: Mapping[str, Box] = dataclasses.field(default_factory=dict)
+    levels: tuple[float, float] | None = None
     empty: tuple[Zone, ...] = ()
 
     @property
@@ -201,7 +205,8 @@ def _with_lungs(film: LesionFilm, row: Row, lungs: Mapping[str, LungZones]) -> L
     doubtful = bool(row.columns["flag"]) or row.columns["published_side"] != "image"
     if known is None or not known.is_sound or doubtful:
         return film
-    cells = known.resized(film.mask.shape).cells()
+    lungs_here = known.resized(film.mask.shape)
+    cells = lungs_here.cells()
     near = ndimage.distance_transform_edt(film.mask == 0) <= EMPTY_MARGIN * len(film.mask)
     touched = set(np.unique(cells[near]).tolist())
     empty = tuple(
@@ -210,7 +215,9 @@ def _with_lungs(film: LesionFilm, row: Row, lungs: Mapping[str, LungZones]) -> L
         for level in LEVELS
         if level not in film.zones[side] and _cell(side, level) not in touched
     )
-    return dataclasses.replace(film, cells=cells, empty=empty)
+    boxes = {"left": lung_box(lungs_here.left), "right": lung_box(lungs_here.right)}
+    levels = tissue_levels(film.array.astype(np.float32), lungs_here, film.mask.astype(bool))
+    return dataclasses.replace(film, cells=cells, boxes=boxes, levels=levels, empty=empty)
 
 
 def _cell(side: str, level: str) -> int:
