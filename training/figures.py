@@ -25,15 +25,19 @@ import torch
 from TextGuidedSegLib.errors import TextGuidedSegError
 from TextGuidedSegLib.export import atomic_path
 from TextGuidedSegLib.weights import find_model, write_card
+from training.cases import SURFACE_TOLERANCE_MM
 from training.evaluate import evaluate, parse_options
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+# Columns that stay empty in all rows are left out: only volumes of known voxel size have millimeters.
 _COLUMNS = {
     "films": lambda figure: str(figure["n"]),
     "Dice per image": lambda figure: _percent(figure["dice_per_image"]),
     "Dice micro": lambda figure: _percent(figure["dice_micro"]),
     "IoU per image": lambda figure: _percent(figure["iou_per_image"]),
-    "HD95 px": lambda figure: "" if figure["hd95"] is None else f"{figure['hd95']:.1f}",
+    "HD95 px": lambda figure: "" if "surface_dice" in figure else _length(figure["hd95"]),
+    "HD95 mm": lambda figure: _length(figure["hd95"]) if "surface_dice" in figure else "",
+    f"surface Dice at {SURFACE_TOLERANCE_MM:g} mm": lambda figure: _percent(figure.get("surface_dice")),
     "pseudo-image alone, per image / micro": lambda figure: (
         f"{_percent(figure['pseudo']['dice_per_image'])} / {_percent(figure['pseudo']['dice_micro'])}"
     ),
@@ -123,6 +127,7 @@ def _is_asked(figure: Mapping[str, Any]) -> bool:
 
 
 def _table(figures: Mapping[str, Any], columns: Mapping[str, Callable[[Any], str]]) -> str:
+    columns = {name: cell for name, cell in columns.items() if any(map(cell, figures.values()))}
     lines = [f"| what | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     lines += [
         f"| {name} | {' | '.join(cell(figure) for cell in columns.values())} |" for name, figure in figures.items()
@@ -140,6 +145,10 @@ def insert(page: str, text: str) -> str:
         message = f"the page has no place for the figures; it needs the lines {BEGIN} and {END}"
         raise ValueError(message)
     return f"{page.split(BEGIN)[0]}{BEGIN}\n\n{text}\n\n{END}{page.split(END)[1]}"
+
+
+def _length(length: float | None) -> str:
+    return "" if length is None else f"{length:.1f}"
 
 
 def _percent(share: float | None) -> str:

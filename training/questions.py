@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from training import grammar
+from training import grammar, grammar_volume
 from training.cut_truth import Places, caption_places, is_doubtful
 from training.datasets.index import Row
 from training.lung_zones import LEVELS, SIDES
@@ -24,6 +24,9 @@ UNSEEN_STRUCTURES = (
     "steam engine", "pumpkin", "lighthouse",
 )  # fmt: skip
 """What no chest film shows, in words of no training grammar; the vocabulary lists some of them and some not."""
+
+# Not denied of a crop of the head, whose surroundings nobody labelled.
+_IN_A_HEAD = frozenset({"cerebellum", "cochlea", "retina", "mandible"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +92,18 @@ def _empty_level(row: Row, rng: random.Random) -> Iterator[_Asked]:
             yield (), ((side, (level,)),), _finding(side, (level,))
 
 
-def _other_structure(_row: Row, _rng: random.Random) -> Iterator[_Asked]:
-    yield (), (), lambda rng: rng.choice(grammar.ABSENT_STRUCTURES)
+def _other_structure(row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    shown = grammar_volume.caption_key(row.columns.get("text", ""))
+    if shown in grammar_volume.STRUCTURES:
+        yield (), (), lambda rng: grammar_volume.absent_phrase(frozenset({shown}), rng)
+    else:
+        yield (), (), lambda rng: rng.choice(grammar.ABSENT_STRUCTURES)
 
 
-def _unseen_structure(_row: Row, _rng: random.Random) -> Iterator[_Asked]:
-    yield (), (), lambda rng: rng.choice(UNSEEN_STRUCTURES)
+def _unseen_structure(row: Row, _rng: random.Random) -> Iterator[_Asked]:
+    shown = grammar_volume.caption_key(row.columns.get("text", ""))
+    nowhere = [name for name in UNSEEN_STRUCTURES if shown not in grammar_volume.STRUCTURES or name not in _IN_A_HEAD]
+    yield (), (), lambda rng: rng.choice(nowhere)
 
 
 def _finding_on_normal(row: Row, rng: random.Random) -> Iterator[_Asked]:

@@ -38,11 +38,11 @@ def test_a_page_without_marks_is_refused_with_what_it_needs() -> None:
 
 def test_a_table_has_a_row_for_each_figure_in_percent() -> None:
     rows = figures.table({"lesions": SCORES}).splitlines()
-    assert rows[-1].startswith("| lesions | 2 | 50.00 | 62.50 | 40.00 |  |")
+    assert rows[-1] == "| lesions | 2 | 50.00 | 62.50 | 40.00 | 25.00 / 30.00 |"
     assert len({row.count("|") for row in rows}) == 1
 
 
-def test_questions_have_a_table_of_their_own_in_which_what_does_not_apply_is_blank() -> None:
+def test_questions_have_a_table_of_their_own_without_the_columns_that_do_not_apply() -> None:
     asked = {
         **SCORES, "asked_present": 0, "command": "python -m training.evaluate --ask empty_side",
         "empty_accuracy": 0.975,
@@ -53,7 +53,15 @@ def test_questions_have_a_table_of_their_own_in_which_what_does_not_apply_is_bla
     }  # fmt: skip
     overlaps, obedience = figures.table({"lesions": SCORES, "empty sides": asked}).split("\n\n")
     assert overlaps == figures.table({"lesions": SCORES})
-    assert obedience.splitlines()[-1] == "| empty sides | 2 |  |  |  |  | 97.50 |  |  |  |  |  |"
+    assert obedience.splitlines()[-1] == "| empty sides | 2 | 97.50 |"
+
+
+def test_lengths_are_in_mm_where_the_voxel_size_is_known_and_in_pixels_elsewhere() -> None:
+    sized = {**SCORES, "hd95": 1.25, "surface_dice": 0.875}
+    header, _, crop, stack = figures.table({"crop": sized, "stack": {**SCORES, "hd95": 3.0}}).splitlines()
+    assert [name.strip() for name in header.split("|")[6:9]] == ["HD95 px", "HD95 mm", "surface Dice at 1 mm"]
+    assert [cell.strip() for cell in crop.split("|")[6:9]] == ["", "1.2", "87.50"]
+    assert [cell.strip() for cell in stack.split("|")[6:9]] == ["3.0", "", ""]
 
 
 def test_each_kind_of_question_is_a_figure(evaluation: Evaluation) -> None:

@@ -180,3 +180,19 @@ class TestLungs:
 
         image = Image.from_array(film.array)
         assert np.array_equal(canonical(row_mask, image), film.lungs["left"].T)
+
+
+@pytest.mark.parametrize(("caption", "unasked"), [
+    ("Anterior hippocampus.", ("brain", "cerebellum", "cochlea", "hippocamp")),
+    ("Left ventricular cavity.", ("ventric", "myocard", "atri", "lv", "rv", "heart")),
+    ("Left atrium.", ("atri", "ventric", "myocard", "heart")),
+])  # fmt: skip
+def test_a_volume_is_only_asked_for_structures_that_lie_elsewhere_for_sure(
+    caption: str, unasked: tuple[str, ...], tmp_path: Path
+) -> None:
+    row = Row(tmp_path / "volume.nii.gz", tmp_path / "mask.nii.gz", {"image": "volume.nii.gz", "text": caption})
+    asked = questions(row, ("other_structure", "unseen_structure"), 200, 0)
+    assert len(asked) == 400
+    assert {question.expected for question in asked} == {"empty"}
+    words = {word for question in asked for word in question.phrase.replace(".", "").lower().split()}
+    assert not [word for word in words for stem in unasked if word.startswith(stem)]
