@@ -9,10 +9,11 @@ from training.datasets.breast_ultrasound import BreastUltrasound
 from training.datasets.chest_infection import ChestInfection
 from training.datasets.chest_structures import ChestStructures
 from training.datasets.index import check_splits, read_index
-from training.datasets.mr_volumes import MrVolumes
+from training.datasets.mr_volumes import SYNTHETIC, LabelledVolumes, MrVolumes, VolumeSet
 from training.datasets.phantoms import PhantomFilms
 from training.datasets.polyp import Polyps
 from training.datasets.sample import SampleSource
+from training.datasets.synthetic_heads import synthetic_heads
 from training.datasets.unworded import Unworded
 from training.datasets.volume_sample import VolumeSource
 from training.grammar_picture import Picture
@@ -58,10 +59,15 @@ def _volume_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     if not data.volume_sets or min(chosen.share for chosen in data.volume_sets) <= 0:
         msg = "a network of three dimensions needs data.volume_sets, each with a share above 0"
         raise ValueError(msg)
-    check_splits(read_index(data.mr_volumes))
-    return [
-        (chosen.share, MrVolumes(data.mr_volumes, chosen, "train", config.preprocessing)) for chosen in data.volume_sets
-    ]
+    if any(chosen.source != SYNTHETIC for chosen in data.volume_sets):
+        check_splits(read_index(data.mr_volumes))
+    return [(chosen.share, _volumes(chosen, config)) for chosen in data.volume_sets]
+
+
+def _volumes(chosen: VolumeSet, config: TrainConfig) -> LabelledVolumes:
+    if chosen.source == SYNTHETIC:
+        return synthetic_heads(chosen, config.preprocessing)
+    return MrVolumes(config.data.mr_volumes, chosen, "train", config.preprocessing)
 
 
 def _checked_rest(data: DataConfig) -> float:

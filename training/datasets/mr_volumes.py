@@ -24,6 +24,8 @@ from training.datasets.volume_sample import VolumeSample
 NOMINAL_SPACING_MM = {"ACDC training set": (1.5, 1.5, 10.0)}
 """Voxel size of files whose own was lost, by the column `source`: about right, and better than 1 x 1 x 1 mm."""
 
+SYNTHETIC = "synthetic heads"
+
 # Of the samples: no phrase, a phrase for what is not there, the caption; the rest are paraphrases.
 _NO_PHRASE, _NOT_THERE, _CAPTION = 0.05, 0.15, 0.2
 # Crops around a voxel of what the phrase names; the others lie anywhere.
@@ -36,7 +38,7 @@ class VolumeSet:
     """One kind of volume of an index.
 
     Attributes:
-        source: Value of the column `source`.
+        source: Value of the column `source`; `SYNTHETIC` for heads that `synthetic_heads` draws, without an index.
         share: Probability that a batch is drawn from it.
         patch: Voxels of a training crop along each axis; a volume that is smaller is padded.
         oriented: The files say how the patient lies.
@@ -72,33 +74,23 @@ class LabelledVolume:
         return self.labels > 0 if key is None else np.isin(self.labels, self.targets[key])
 
 
-class MrVolumes:
-    """Draws crops and phrases from one set and split.
+class LabelledVolumes:
+    """Draws crops and phrases from volumes of one kind.
 
     Args:
-        index: Path of `index.csv`.
-        chosen: The set.
-        split: Value of the column `split`.
-        config: Preprocessing.
+        chosen: The kind.
+        volumes: At least one.
 
     Raises:
-        ValueError: The set has no volume in that split, or its patch is not three numbers.
+        ValueError: The patch is not three numbers.
     """
 
-    def __init__(self, index: str | Path, chosen: VolumeSet, split: str, config: PreprocessingConfig) -> None:
+    def __init__(self, chosen: VolumeSet, volumes: Sequence[LabelledVolume]) -> None:
         self.chosen = chosen
         if len(chosen.patch) != 3 or min(chosen.patch) < 1:
             msg = f"the patch of {chosen.source!r} must be three sizes, got {list(chosen.patch)}"
             raise ValueError(msg)
-        rows = [row for row in read_index(index) if row.columns["split"] == split]
-        rows = [row for row in rows if row.columns.get("source") == chosen.source]
-        if not rows:
-            msg = f"{index} has no row with split={split!r} and source={chosen.source!r}"
-            raise ValueError(msg)
-        by_image: dict[Path, list[Row]] = {}
-        for row in rows:
-            by_image.setdefault(row.image, []).append(row)
-        self.volumes = [load_volume(group, config) for group in by_image.values()]
+        self.volumes = volumes
 
     def draw(self, rng: random.Random) -> VolumeSample:
         """A crop with a caption, a paraphrase, a phrase for what is not there, or none."""
@@ -142,6 +134,31 @@ class MrVolumes:
         )
 
 
+class MrVolumes(LabelledVolumes):
+    """Volumes of one set and split of an index.
+
+    Args:
+        index: Path of `index.csv`.
+        chosen: The set.
+        split: Value of the column `split`.
+        config: Preprocessing.
+
+    Raises:
+        ValueError: The set has no volume in that split, or its patch is not three numbers.
+    """
+
+    def __init__(self, index: str | Path, chosen: VolumeSet, split: str, config: PreprocessingConfig) -> None:
+        rows = [row for row in read_index(index) if row.columns["split"] == split]
+        rows = [row for row in rows if row.columns.get("source") == chosen.source]
+        if not rows:
+            msg = f"{index} has no row with split={split!r} and source={chosen.source!r}"
+            raise ValueError(msg)
+        by_image: dict[Path, list[Row]] = {}
+        for row in rows:
+            by_image.setdefault(row.image, []).append(row)
+        super().__init__(chosen, [load_volume(group, config) for group in by_image.values()])
+
+
 def load_volume(rows: Sequence[Row], config: PreprocessingConfig) -> LabelledVolume:
     """A volume and its labels on the network's grid.
 
@@ -154,7 +171,7 @@ def load_volume(rows: Sequence[Row], config: PreprocessingConfig) -> LabelledVol
     targets = {grammar_volume.caption_key(row.columns["text"]): label_values(row) for row in rows}
     return LabelledVolume(
         array=prepared.whole().astype(np.float16),
-        labels=_resampled(read_labels(rows[0], image), prepared),
+        labels=resampled_labels(read_labels(rows[0], image), prepared),
         spacing_mm=prepared.spacing_mm,
         targets=targets,
     )
@@ -211,8 +228,8 @@ def load_truth(row: Row, image: Image) -> np.ndarray:
     return load_mask(row.mask, image)
 
 
-def _resampled(labels: np.ndarray, prepared: PreparedVolume) -> np.ndarray:
-    """`(I, J, K)` uint8 on the network's grid: of each voxel the label that most of it has."""
+def resampled_labels(labels: np.ndarray, prepared: PreparedVolume) -> np.ndarray:
+    """Labels `(I, J, K)` on an image's own grid to uint8 on the network's: of each voxel the label most of it has."""
     canonical = prepared.reorientation.apply(labels).astype(np.uint8)
     if prepared.plan.shape == prepared.plan.model_shape:
         return canonical
