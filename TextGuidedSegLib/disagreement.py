@@ -34,14 +34,19 @@ def disagreements(phrase: Phrase | None, mask: np.ndarray, film: Image) -> tuple
     return (*_wrong_side(phrase, flat), *_wrong_level(phrase, flat))
 
 
-def found_elsewhere(phrase: Phrase, mask: np.ndarray, film: Image) -> str:
+def found_elsewhere(phrase: Phrase, mask: np.ndarray, film: Image) -> str | None:
     """One sentence for a finding that is not where the phrase says, but somewhere on the film.
 
     Args:
-        phrase: It names a finding.
-        mask: `(I, J, K)` bool, where the finding is; not empty.
+        phrase: It names a finding and a place.
+        mask: `(I, J, K)` bool, where the finding is without regard to the place; not empty.
         film: The film.
+
+    Returns:
+        None if that is the place that the phrase names: the network then only doubts what it sees there.
     """
+    if not disagreements(phrase, mask, film):
+        return None
     flat = reorientation(film.axis_codes, FILM_CODES).apply(mask)[:, :, 0] > 0
     high = _share_high(flat)
     side = ("left" if high >= _MOST else "right") if phrase.frame == "patient" else None

@@ -229,7 +229,7 @@ class Segmenter:
 
     def _elsewhere(self, phrase: Phrase | None, threshold: float, report: Reporter) -> tuple[str, ...]:
         """A sentence when a finding is not where the phrase says but elsewhere on the film; costs one more run."""
-        if phrase is None or phrase.finding is None or phrase.side == "none":
+        if phrase is None or phrase.finding is None or not phrase.places:
             return ()
         if not isinstance(self._runner, FilmRunner) or self._part is None:
             return ()
@@ -237,7 +237,8 @@ class Segmenter:
             maps = self._runner.maps(phrase.finding, report)
         mask = maps.probability >= threshold
         is_there = calibrated(maps.evidence, self.card.decision) >= self.card.decision.found_above
-        return (found_elsewhere(phrase, mask, self._part),) if is_there and mask.any() else ()
+        sentence = found_elsewhere(phrase, mask, self._part) if is_there and mask.any() else None
+        return () if sentence is None else (sentence,)
 
 
 def _words(phrase: Phrase | None) -> str | None:

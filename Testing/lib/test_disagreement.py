@@ -100,6 +100,18 @@ def test_a_finding_elsewhere_is_said_with_its_side() -> None:
     )
 
 
+def test_what_lies_where_the_phrase_says_is_not_elsewhere() -> None:
+    film, mask = film_and_mask(LEFT, TOP)
+    for phrase in ("left lung opacity", "left upper lung opacity", "upper lung opacity"):
+        assert found_elsewhere(parse(phrase), mask, film) is None, phrase
+
+
+@pytest.mark.parametrize("phrase", ["left lower lung opacity", "lower lung opacity"])
+def test_another_level_is_elsewhere_too(phrase: str) -> None:
+    film, mask = film_and_mask(LEFT, TOP)
+    assert found_elsewhere(parse(phrase), mask, film) is not None
+
+
 def _marks_the_bright_half(folder: Path, *, not_found_below: float) -> tuple[Segmenter, Image]:
     displayed = np.zeros((96, 96))
     displayed[:, 56:] = 1
@@ -126,5 +138,5 @@ def test_a_phrase_that_contradicts_the_film_is_reported(tmp_path: Path, monkeypa
     assert (result.answer, result.voxels) == ("not_found", 0)
     assert result.warnings[-1].startswith("Nothing was found where the phrase says, but there seems to be opacity")
     assert result.warnings[-1].endswith("mostly on the left.")
-    for quiet in ("opacity", "left lung", "no opacity in the left lung", "left right lung opacity"):
+    for quiet in ("opacity", "left lung opacity", "left lung", "no opacity in the left lung", "left right lung opacity"):
         assert not any("elsewhere" in sentence for sentence in segmenter.segment(quiet).warnings)
