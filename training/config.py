@@ -28,6 +28,7 @@ class DataConfig:
         infection_share: Probability that a sample is a lesion film.
         structures_share: Probability that it shows drawn lungs.
         blended_share: Probability that it is a normal film with a patch of a lesion film laid in, which needs `lungs`.
+        unlike_share: Probability that it is an endoscopy or ultrasound picture that is asked for what chest films show.
         polyp: Index of the endoscopy pictures.
         breast_ultrasound: Index of the breast ultrasound pictures.
         polyp_share: Probability that a sample is an endoscopy picture.
@@ -47,6 +48,7 @@ class DataConfig:
     infection_share: float = 0.68
     structures_share: float = 0.24
     blended_share: float = 0.0
+    unlike_share: float = 0.0
     polyp: str = "../shared/data/polyp/index.csv"
     breast_ultrasound: str = "../shared/data/breast_ultrasound/index.csv"
     polyp_share: float = 0.0

@@ -14,6 +14,7 @@ from training.datasets.phantoms import PhantomFilms
 from training.datasets.polyp import Polyps
 from training.datasets.sample import SampleSource
 from training.datasets.synthetic_heads import synthetic_heads
+from training.datasets.unlike import UnlikeImages
 from training.datasets.unworded import Unworded
 from training.datasets.volume_sample import VolumeSource
 from training.grammar_picture import Picture
@@ -39,6 +40,9 @@ def build_sources(config: TrainConfig) -> list[tuple[float, Source]]:
         return _volume_sources(config)
     phantom_share = _checked_rest(data)
     sources = _chest_sources(config)
+    if data.unlike_share:
+        unlike = UnlikeImages((data.polyp, data.breast_ultrasound), "train", config.preprocessing)
+        sources.append((data.unlike_share, unlike))
     if data.polyp_share:
         check_splits(read_index(data.polyp))
         polyps = Polyps(data.polyp, "train", config.preprocessing)
@@ -72,7 +76,7 @@ def _volumes(chosen: VolumeSet, config: TrainConfig) -> LabelledVolumes:
 
 def _checked_rest(data: DataConfig) -> float:
     """The share of the phantoms."""
-    shares = (data.infection_share, data.structures_share, data.blended_share, data.polyp_share,
+    shares = (data.infection_share, data.structures_share, data.blended_share, data.unlike_share, data.polyp_share,
               data.breast_ultrasound_share)  # fmt: skip
     rest = 1 - sum(shares)
     if min(shares) < 0 or rest < -_LEAST_SHARE:
