@@ -14,7 +14,7 @@ import numpy as np
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.resampling import film_plan
-from training.calibrate import best_threshold
+from training.calibrate import best_threshold, overlaps
 from training.cases import Case
 from training.datasets.index import Row
 from training.metrics import Overlap, hd95, overlap
@@ -23,6 +23,7 @@ BASELINES = ("zone-prior", "mean-mask")
 """The mean mask of all training films whose caption names the same zones; of all training films."""
 
 _SIZE = 224  # of the grid on which masks are averaged
+_ZONES = "zones_patient"
 
 
 class MaskPrior:
@@ -33,7 +34,7 @@ class MaskPrior:
         baseline: One of `BASELINES`.
 
     Raises:
-        ValueError: There is no such baseline, or no row.
+        ValueError: There is no such baseline, no row, or a prior that reads words finds no zones in the index.
     """
 
     def __init__(self, rows: Sequence[Row], baseline: str) -> None:
@@ -62,7 +63,15 @@ class MaskPrior:
         return undone
 
     def _code(self, row: Row) -> str:
-        return row.columns["zones_patient"] if self._reads_words else ""
+        if not self._reads_words:
+            return ""
+        if _ZONES not in row.columns:
+            msg = (
+                f"zone-prior needs an index with the column {_ZONES!r}, this one has {', '.join(row.columns)}; "
+                "take mean-mask, or leave that row out of the grid"
+            )
+            raise ValueError(msg)
+        return row.columns[_ZONES]
 
 
 def _on_grid(mask: Image) -> np.ndarray:
@@ -77,7 +86,7 @@ def choose_threshold(prior: MaskPrior, rows: Sequence[Row]) -> float:
     """The best threshold on the tuning films, by the very rule that networks are given."""
     masks = [read_image(row.mask) for row in rows]
     maps = [prior.probability(row, mask) for row, mask in zip(rows, masks, strict=True)]
-    return best_threshold(maps, [mask.array > 0 for mask in masks])
+    return best_threshold([overlaps(each, mask.array > 0) for each, mask in zip(maps, masks, strict=True)])
 
 
 def prior_cases(prior: MaskPrior, rows: Sequence[Row], threshold: float) -> list[Case]:

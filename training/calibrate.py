@@ -7,7 +7,8 @@ Segmentation and pseudo-image thresholds maximize the mean of per-image and micr
 phrases for what is there and for what is not, on the same films, so that no hospital tells the answer: captions and, on
 films whose lungs are known (`--lungs`, by default those of `training/truth`), the questions of `training.questions`; on
 one-sided films of other sets the captions with swapped sides. Volumes are asked for a structure of another part of the
-body instead.
+body instead, or for what `--never-shown` names. A set without a development split can lend `--split train --every 10`:
+what `val` then says stays untouched.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from training.cut_truth import is_doubtful, known_lungs
 from training.datasets.index import Row, read_index, select
 from training.datasets.mr_volumes import load_truth, open_volume
 from training.lung_zones import LungZones
-from training.metrics import overlap, pooled
+from training.metrics import Overlap, overlap, pooled
 from training.questions import questions
 from training.scoring import Scorer
 
@@ -53,24 +54,27 @@ class Measured:
     """What the segmenter says on the development films.
 
     Attributes:
-        probability: One float16 map a film.
-        pseudo_image: One float16 map a film.
-        truth: One mask a film.
+        probability: Overlap of mask and truth at each of `THRESHOLDS`, one tuple a caption.
+        pseudo_image: The same of the pseudo-image.
         present: Evidence for presence of each caption.
         parts: Evidence of each phrase for a part of what is there.
         empty: Evidence of each phrase for what is not.
     """
 
-    probability: list[np.ndarray]
-    pseudo_image: list[np.ndarray]
-    truth: list[np.ndarray]
+    probability: list[tuple[Overlap, ...]]
+    pseudo_image: list[tuple[Overlap, ...]]
     present: list[float]
     parts: list[float]
     empty: list[float]
 
 
 def measure(
-    segmenter: Segmenter, rows: Sequence[Row], lungs: Mapping[str, LungZones] | None = None, *, swapped: bool = True
+    segmenter: Segmenter,
+    rows: Sequence[Row],
+    lungs: Mapping[str, LungZones] | None = None,
+    *,
+    swapped: bool = True,
+    never_shown: Sequence[str] = (),
 ) -> Measured:
     """Run every caption and, if `swapped`, phrases for parts of it and for nothing.
 
@@ -79,34 +83,47 @@ def measure(
         rows: Development images.
         lungs: By image name; films that are among them are asked `ASKED`.
         swapped: False for captions only.
+        never_shown: Phrases for what no volume shows; empty for those of `grammar_volume`.
     """
-    measured, decision = Measured([], [], [], [], [], []), segmenter.card.decision
+    measured, decision = Measured([], [], [], [], []), segmenter.card.decision
     for number, row in enumerate(rows):
         image, text = open_volume(row), row.columns["text"]
         segmenter.set_image(image)
         result = segmenter.segment(text)
-        measured.probability.append(result.probability.astype(np.float16))
-        measured.pseudo_image.append(result.pseudo_image.astype(np.float16))
-        measured.truth.append(load_truth(row, image))
+        truth = load_truth(row, image)
+        measured.probability.append(overlaps(result.probability, truth))
+        measured.pseudo_image.append(overlaps(result.pseudo_image, truth))
         measured.present.append(_evidence(result.presence, decision))
         known = (lungs or {}).get(row.columns["image"])
         if swapped and known is not None:
-            scorer = Scorer(image, measured.truth[-1], known, decision.pseudo_threshold)
+            scorer = Scorer(image, truth, known, decision.pseudo_threshold)
             for question in questions(row, ASKED if number % 3 == 0 else ASKED[:-1], 1, 0):
                 if scorer.target(question) is not None:
                     found = measured.parts if question.expected == "present" else measured.empty
                     found.append(_evidence(segmenter.segment(question.phrase).presence, decision))
             continue
-        nothing = _phrase_for_nothing(row, image, number) if swapped else None
+        nothing = _phrase_for_nothing(row, image, number, never_shown) if swapped else None
         if nothing is not None:
             measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
     return measured
 
 
-def _phrase_for_nothing(row: Row, image: Image, number: int) -> str | None:
+def overlaps(probability: np.ndarray, truth: np.ndarray) -> tuple[Overlap, ...]:
+    """Overlap of mask and truth at each of `THRESHOLDS`; the maps of whole volumes would fill the memory.
+
+    Args:
+        probability: Any shape, in [0, 1].
+        truth: Bool, same shape.
+    """
+    return tuple(overlap(probability >= threshold, truth) for threshold in THRESHOLDS)
+
+
+def _phrase_for_nothing(row: Row, image: Image, number: int, never_shown: Sequence[str]) -> str | None:
     """A phrase for what is not there for sure, or None; `number` chooses among several."""
     text = row.columns["text"]
     if image.kind == "volume":
+        if never_shown:
+            return never_shown[number % len(never_shown)]
         return grammar_volume.absent_phrase(frozenset({grammar_volume.caption_key(text)}), random.Random(number))
     return swap_sides(text) if parse(text).side in ("left", "right") and not is_doubtful(row.columns) else None
 
@@ -117,12 +134,16 @@ def _evidence(presence: float, decision: DecisionConfig) -> float:
     return (math.log(clipped / (1 - clipped)) - decision.presence_offset) / decision.presence_scale
 
 
-def best_threshold(maps: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """The threshold with the highest mean of per-image and micro Dice."""
+def best_threshold(images: Sequence[tuple[Overlap, ...]]) -> float:
+    """The threshold with the highest mean of per-image and micro Dice.
+
+    Args:
+        images: What `overlaps` says of each.
+    """
 
     def score(threshold: float) -> float:
-        overlaps = [overlap(each >= threshold, true) for each, true in zip(maps, truth, strict=True)]
-        return float(np.mean([each.dice for each in overlaps])) + pooled(overlaps).dice
+        here = [each[THRESHOLDS.index(threshold)] for each in images]
+        return float(np.mean([one.dice for one in here])) + pooled(here).dice
 
     return max(THRESHOLDS, key=score)
 
@@ -167,7 +188,15 @@ def presence_limit(presence: Sequence[float], dice: Sequence[float]) -> float:
     return min(0.5, math.floor(1000 * presence[order[allowed]]) / 1000)
 
 
-def calibrate(weights: str, data: Path, split: str, lungs: Path | None = None) -> DecisionConfig:
+def calibrate(
+    weights: str,
+    data: Path,
+    split: str,
+    lungs: Path | None = None,
+    *,
+    every: int = 1,
+    never_shown: Sequence[str] = (),
+) -> DecisionConfig:
     """Measure, choose, and rewrite the card of the model.
 
     Args:
@@ -175,6 +204,8 @@ def calibrate(weights: str, data: Path, split: str, lungs: Path | None = None) -
         data: Index.
         split: The development split.
         lungs: File of lungs; None for those that come with this package.
+        every: Of the images, in the order of the index, only each that many.
+        never_shown: See `measure`.
 
     Raises:
         ValueError: The split has no row, or none whose caption names one side.
@@ -185,23 +216,29 @@ def calibrate(weights: str, data: Path, split: str, lungs: Path | None = None) -
     if not rows:
         msg = f"no row of {data} has split={split!r}"
         raise ValueError(msg)
+    chosen = set(list(dict.fromkeys(row.image for row in rows))[::every])
     known, known_from = known_lungs(index, lungs)
-    measured = measure(Segmenter(model), rows, known if known_from == "file" else None)
+    measured = measure(
+        Segmenter(model),
+        [row for row in rows if row.image in chosen],
+        known if known_from == "file" else None,
+        never_shown=never_shown,
+    )
     if not measured.empty:
         msg = f"no caption of {data} with split={split!r} names one side; the limits of presence need such films"
         raise ValueError(msg)
     scale, offset = fit_presence([*measured.present, *measured.parts], measured.empty)
     presence = 1 / (1 + np.exp(-(scale * np.array(measured.present) + offset)))
-    threshold = best_threshold(measured.probability, measured.truth)
-    pairs = zip(measured.probability, measured.truth, strict=True)
-    dice = [overlap(each >= threshold, true).dice for each, true in pairs]
+    threshold = best_threshold(measured.probability)
     decision = dataclasses.replace(
         model.card.decision,
         threshold=threshold,
-        pseudo_threshold=best_threshold(measured.pseudo_image, measured.truth),
+        pseudo_threshold=best_threshold(measured.pseudo_image),
         presence_scale=scale,
         presence_offset=offset,
-        not_found_below=presence_limit(presence.tolist(), dice),
+        not_found_below=presence_limit(
+            presence.tolist(), [each[THRESHOLDS.index(threshold)].dice for each in measured.probability]
+        ),
         found_above=0.5,
     )
     write_card(model.folder, dataclasses.replace(model.card, decision=decision))
@@ -216,9 +253,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--split", required=True)
     parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of the images only each N-th")
+    parser.add_argument("--never-shown", default="", metavar="NAME,NAME", help="structures that no volume shows")
     options = parser.parse_args(arguments)
+    if options.every < 1:
+        parser.error(f"--every must be 1 or more, got {options.every}")
+    names = tuple(name.strip() for name in options.never_shown.split(",") if name.strip())
     try:
-        decision = calibrate(options.weights, options.data, options.split, options.lungs)
+        decision = calibrate(
+            options.weights, options.data, options.split, options.lungs, every=options.every, never_shown=names
+        )
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

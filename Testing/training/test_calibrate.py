@@ -11,7 +11,16 @@ import pytest
 from Testing.training.tiny import LESIONS, lesion_film
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.weights import find_model, verify
-from training.calibrate import THRESHOLDS, best_threshold, calibrate, fit_presence, main, measure, presence_limit
+from training.calibrate import (
+    THRESHOLDS,
+    best_threshold,
+    calibrate,
+    fit_presence,
+    main,
+    measure,
+    overlaps,
+    presence_limit,
+)
 from training.datasets.index import read_index, select
 from training.lung_zones import LungZones, save_zones
 from training.metrics import overlap, pooled
@@ -26,7 +35,7 @@ def arguments(model: Path, data: Path, split: str) -> list[str]:
 
 def test_the_threshold_that_separates_is_found() -> None:
     probability = np.where(TRUTH, 0.62, 0.57)
-    assert best_threshold([probability], [TRUTH]) == 0.6
+    assert best_threshold([overlaps(probability, TRUTH)]) == 0.6
 
 
 def test_the_best_threshold_weighs_both_scores() -> None:
@@ -37,10 +46,11 @@ def test_the_best_threshold_weighs_both_scores() -> None:
     truth = [large, *[small] * 9]
     scores = {}
     for threshold in THRESHOLDS:
-        overlaps = [overlap(each >= threshold, true) for each, true in zip(maps, truth, strict=True)]
-        scores[threshold] = np.mean([each.dice for each in overlaps]) + pooled(overlaps).dice
-    assert scores[best_threshold(maps, truth)] == max(scores.values())
-    assert best_threshold(maps, truth) <= 0.4
+        here = [overlap(each >= threshold, true) for each, true in zip(maps, truth, strict=True)]
+        scores[threshold] = np.mean([each.dice for each in here]) + pooled(here).dice
+    best = best_threshold([overlaps(each, true) for each, true in zip(maps, truth, strict=True)])
+    assert scores[best] == max(scores.values())
+    assert best <= 0.4
 
 
 def test_the_fit_recovers_the_calibration_that_made_the_evidence() -> None:
@@ -91,9 +101,9 @@ def test_what_is_measured_is_every_caption_and_the_empty_side_of_undoubted_one_s
 ) -> None:
     rows = select(read_index(lesion_index), ["split=dev"])
     measured = measure(Segmenter(find_model(exported_model), device="cpu"), rows)
-    assert len(measured.probability) == len(measured.truth) == len(measured.present) == 4
+    assert len(measured.probability) == len(measured.pseudo_image) == len(measured.present) == 4
     assert len(measured.empty) == 2  # not the flagged film, not the one with lesions on both sides
-    assert [each.shape for each in measured.probability] == [each.shape for each in measured.truth]
+    assert {len(each) for each in measured.probability} == {len(THRESHOLDS)}
     odd = select(read_index(lesion_index), ["published_side=patient"])
     assert measure(Segmenter(find_model(exported_model), device="cpu"), odd).empty == []
 
@@ -160,3 +170,13 @@ def test_the_command_calibrates_and_names_its_mistakes(
     first, second = capsys.readouterr().err.splitlines()
     assert "nowhere.csv does not exist" in first
     assert "there is no model 'no-such-model'" in second
+
+
+def test_every_nth_image_is_measured_with_all_its_rows(model_folder: Path, lesion_index: Path) -> None:
+    rows = select(read_index(lesion_index), ["split=train"])
+    halves = calibrate(str(model_folder), lesion_index, "train", every=2)
+    images = {row.image for row in rows[::2]}
+    measured = measure(Segmenter(find_model(model_folder), device="cpu"), [row for row in rows if row.image in images])
+    assert halves.threshold == best_threshold(measured.probability)
+    with pytest.raises(SystemExit):
+        main([*arguments(model_folder, lesion_index, "train"), "--every", "0"])

@@ -18,7 +18,7 @@ from training import train as train_module
 from training.checkpoint import load_checkpoint
 from training.compare import main
 from training.comparison import cells as cells_module
-from training.comparison.cells import rows_of
+from training.comparison.cell import rows_of
 from training.comparison.results import read_overlaps
 from training.config import TrainConfig
 from training.metrics import mean
@@ -133,7 +133,7 @@ class TestThreshold:
         for cell in finished.cells()[:3]:
             model = read_model(cell.model)
             measured = calibrate.measure(Segmenter(model, device="cpu"), rows_of(cell.grid.tuning))
-            best = calibrate.best_threshold(measured.probability, measured.truth)
+            best = calibrate.best_threshold(measured.probability)
             assert model.card.decision.threshold == best
             assert not model.card.decision.mirror_average
 
