@@ -15,7 +15,7 @@ Reading order of the files:
     config, preprocessing, volume_preprocessing what a network was built for; with slabs, windows, region
     text_encoder, pseudo_image, backbones       the parts of the network
     network, padding                            the parts wired together
-    weights, inference                          stored networks, and the run from phrase to segment; with fit, result,
+    home, weights, inference                    stored networks, and the run from phrase to segment; with fit, result,
                                                 presence, running, mirroring, film_runner, volume_runner, slice_runner
     cli                                         the same from a shell
     worker                                      the same from a process that asks; with worker_protocol, worker_channel,

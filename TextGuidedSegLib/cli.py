@@ -23,11 +23,14 @@ from TextGuidedSegLib.errors import Cancelled, DeviceError, TextGuidedSegError
 if TYPE_CHECKING:
     from TextGuidedSegLib.image import Image
     from TextGuidedSegLib.inference import Result
+    from TextGuidedSegLib.phrase import Phrase
     from TextGuidedSegLib.region import Region
     from TextGuidedSegLib.weights import Model
 
 EXIT_ANSWERED, EXIT_BAD_INPUT, EXIT_COULD_NOT_RUN, EXIT_INTERRUPTED = 0, 2, 3, 130
 RESEARCH_ONLY = "Research use only, not a medical device."
+# Kinds of `Phrase.chips` that have a line of their own, in the words of the panel; the others are what was understood.
+_CHIP_LINES = {"corrected": "read as", "expanded": "meaning", "unknown": "not known"}
 _OUTPUTS = ("out", "pseudo", "probability", "uncertainty", "overlay", "film")
 
 logger = logging.getLogger(__name__)
@@ -134,7 +137,7 @@ def _segment(options: argparse.Namespace) -> int:
         "version": __version__,
         "notice": RESEARCH_ONLY,
     }
-    _print(summary if options.json else _sentences(summary))
+    _print(summary if options.json else _sentences(summary, phrase))
     return EXIT_ANSWERED
 
 
@@ -153,10 +156,10 @@ def _named_model(options: argparse.Namespace) -> Model | None:
 
 def _chosen_model(image: Image, region: Region | None) -> tuple[Model, str]:
     """The model for what is to be looked at, and why; the segmenter verifies it."""
-    from TextGuidedSegLib.fit import choose_model
+    from TextGuidedSegLib.fit import choose_model, recognized
     from TextGuidedSegLib.region import cropped
 
-    return choose_model(image if region is None else cropped(image, region.bounds(image.geometry)))
+    return choose_model(image if region is None else cropped(recognized(image), region.bounds(image.geometry)))
 
 
 def _checked_outputs(options: argparse.Namespace) -> dict[str, Path]:
@@ -197,21 +200,31 @@ def _write_outputs(targets: dict[str, Path], image: Image, result: Result, *, na
             write_overlay_png(parts["overlay"], *display_planes(image, result.mask, result.pseudo_image))
 
 
-def _sentences(summary: dict[str, Any]) -> str:
+def _sentences(summary: dict[str, Any], phrase: Phrase) -> str:
     lines = [f"{summary['answer'].replace('_', ' ')}: {summary['phrase']} ({summary['voxels']} voxels, "
              f"presence {summary['presence']:.2f}, model {summary['model']})"]  # fmt: skip
+    lines += _understood(phrase)
     lines += [f"model: {summary['model_chosen_because']}"] if summary["model_chosen_because"] else []
     lines += [f"note: {warning}" for warning in summary["warnings"]]
     lines += [f"{name}: {path}" for name, path in summary["outputs"].items()]
     return "\n".join([*lines, f"{RESEARCH_ONLY} Weights: {summary['weights_license']}."])
 
 
+def _understood(phrase: Phrase) -> list[str]:
+    chips = phrase.chips()
+    understood = ", ".join(word for kind, word in chips if kind not in _CHIP_LINES)
+    told = {kind: ", ".join(word for one, word in chips if one == kind) for kind in _CHIP_LINES}
+    lines = [f"{label}: {told[kind]}" for kind, label in _CHIP_LINES.items() if told[kind]]
+    return [f"understood: {understood or 'nothing'}", *lines]
+
+
 def _parse(options: argparse.Namespace) -> int:
     from TextGuidedSegLib.phrase import parse
 
     phrase = parse(options.phrase)
-    chips = "\n".join(f"{kind}: {word}" for kind, word in phrase.chips())
-    _print(phrase.to_dict() if options.json else chips or "nothing understood")
+    lines = [f"{kind}: {word}" for kind, word in phrase.chips()] or ["nothing understood"]
+    lines += [f"note: {doubt}" for doubt in phrase.doubts]
+    _print(phrase.to_dict() if options.json else "\n".join(lines))
     return EXIT_ANSWERED
 
 
@@ -240,8 +253,10 @@ def _models(options: argparse.Namespace) -> int:
 def _info(options: argparse.Namespace) -> int:
     import torch
 
+    from TextGuidedSegLib.language.vocabulary import default_vocabulary_sources
     from TextGuidedSegLib.weights import model_folders
 
+    vocabulary = default_vocabulary_sources()
     packages = ("torch", "monai", "transformers", "tokenizers", "safetensors", "SimpleITK", "numpy", "scipy")
     facts: dict[str, Any] = {
         "textguidedseg": __version__,
@@ -251,6 +266,8 @@ def _info(options: argparse.Namespace) -> int:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "threads": torch.get_num_threads(),
         "model_folders": [str(folder) for folder in model_folders()],
+        "vocabulary_files": [str(path) for path in vocabulary.files],
+        "vocabulary_problem": vocabulary.problem,
         "notice": RESEARCH_ONLY,
     }
     _print(facts if options.json else "\n".join(f"{key}: {value}" for key, value in facts.items()))

@@ -20,6 +20,7 @@ from TextGuidedSegLib.language.image_side import Frame, settle_frame
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item, read_items
 from TextGuidedSegLib.language.negation import mark_negation
 from TextGuidedSegLib.language.places import Context, Place, PlacedGroup, Side, make_places, subtract, unite
+from TextGuidedSegLib.language.plain import plain_wording
 from TextGuidedSegLib.language.units import Unit, make_units
 from TextGuidedSegLib.language.vocabulary import Level, Vocabulary, default_vocabulary
 
@@ -36,8 +37,10 @@ class Phrase:
 
     Attributes:
         text: As typed.
-        normalized: What the text encoder sees: lower case, single spaces, abbreviations expanded, misspelled words
-            corrected, sides of the picture turned to the patient's. Findings keep the wording of the phrase.
+        normalized: Lower case, single spaces, abbreviations expanded, misspelled words corrected, sides of the picture
+            turned to the patient's. Findings keep the wording of the phrase.
+        heard: What the text encoder sees: `normalized`, or *left lung*, *right lung* or *both lungs* if the phrase
+            says just that in other words.
         finding: Its name in the vocabulary.
         places: Where; empty if the phrase does not say, several for a union.
         count: Number of findings the phrase speaks of.
@@ -50,10 +53,12 @@ class Phrase:
         laterality: How the side words were meant.
         frame: What they mean in `normalized` and `places`: always the patient's side, except in pictures that have none
             (a polyp at the left of an endoscopy image).
+        doubts: Sentences about what was read one way and may be meant another.
     """
 
     text: str
     normalized: str
+    heard: str
     finding: str | None
     places: tuple[Place, ...]
     count: int | None
@@ -65,6 +70,7 @@ class Phrase:
     unknown: tuple[str, ...]
     laterality: Frame
     frame: Frame
+    doubts: tuple[str, ...] = ()
 
     @property
     def side(self) -> Side:
@@ -139,9 +145,12 @@ def _understand(text: str, vocabulary: Vocabulary) -> Phrase:
         groups, Context(_home(items, vocabulary), separate, several, is_unilateral), vocabulary
     )
     statement = _statement(items, placed)
+    is_plain = frame == "patient" and not (contradictory or statement.contradictory or statement.negated)
+    plain = plain_wording(items, statement.places) if is_plain else None
     return Phrase(
         text=text,
         normalized=reading.normalized,
+        heard=plain or reading.normalized,
         finding=statement.finding,
         places=statement.places,
         count=_count(items, vocabulary),
@@ -153,6 +162,7 @@ def _understand(text: str, vocabulary: Vocabulary) -> Phrase:
         unknown=tuple(item.text for item in items if item.kind == "unknown"),
         laterality=laterality,
         frame=frame,
+        doubts=tuple(dict.fromkeys(reading.doubts)),
     )
 
 

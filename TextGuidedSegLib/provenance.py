@@ -26,7 +26,7 @@ def provenance_tags(result: Result) -> dict[str, str]:
     """
     values = {
         "Phrase": result.phrase.text if result.phrase else "",
-        "NormalizedPhrase": result.phrase.normalized if result.phrase else "",
+        "NormalizedPhrase": result.phrase.heard if result.phrase else "",
         "Answer": result.answer,
         "Presence": f"{result.presence:.4f}",
         "Threshold": f"{result.threshold:g}",

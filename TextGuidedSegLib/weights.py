@@ -12,7 +12,6 @@ import dataclasses
 import difflib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from TextGuidedSegLib.config import NetworkConfig, from_json_dict, to_json_dict
 from TextGuidedSegLib.errors import WeightsError
 from TextGuidedSegLib.familiarity import FamiliarityConfig
+from TextGuidedSegLib.home import home_folder
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 
 if TYPE_CHECKING:
     from TextGuidedSegLib.network import FusedNetwork
     from TextGuidedSegLib.text_encoder import PhraseTokenizer
 
-HOME_VARIABLE = "TEXTGUIDEDSEG_HOME"
 CARD_FILE, WEIGHTS_FILE, TOKENIZER_FILE, LICENSE_FILE = (
     "card.json",
     "weights.safetensors",
@@ -160,8 +159,8 @@ class Model:
 
 def model_folders() -> tuple[Path, ...]:
     """Folders in which models are looked for, first match wins."""
-    home = os.environ.get(HOME_VARIABLE)
-    return (Path(home) / "models", _PACKAGED) if home else (_PACKAGED,)
+    home = home_folder()
+    return (_PACKAGED,) if home is None else (home / "models", _PACKAGED)
 
 
 def list_models() -> tuple[Model, ...]:

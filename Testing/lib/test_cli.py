@@ -22,8 +22,9 @@ from Testing.lib import tiny
 from TextGuidedSegLib import __version__
 from TextGuidedSegLib.cli import RESEARCH_ONLY, main
 from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.home import HOME_VARIABLE
 from TextGuidedSegLib.phantom import chest_film
-from TextGuidedSegLib.weights import HOME_VARIABLE, WEIGHTS_FILE
+from TextGuidedSegLib.weights import WEIGHTS_FILE
 
 WriteFile = Callable[..., Path]
 

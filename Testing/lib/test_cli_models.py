@@ -11,7 +11,8 @@ import SimpleITK as sitk
 
 from Testing.lib import tiny, tiny_volumes
 from TextGuidedSegLib import cli
-from TextGuidedSegLib.weights import HOME_VARIABLE, FieldOfView
+from TextGuidedSegLib.home import HOME_VARIABLE
+from TextGuidedSegLib.weights import FieldOfView
 
 PHRASE = "left lower lung opacity"
 FIELDS = (FieldOfView(("hippocampus",), 25.0), FieldOfView((), 60.0))

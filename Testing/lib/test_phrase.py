@@ -31,7 +31,7 @@ WORDS = st.sampled_from(
         "opacities", "infection", "effusion", "nodule", "polyp", "tumor", "and", "or", "in", "of", "the", "no",
         "not", "without", "clear", "absent", "except", "but", "two", "one", "small", "image", "film", "side",
         "top", "bottom", "center", "LLL", "RML", "LV", "GGO", "l", "rt", "b/l", "viewer's", "middle-lobe",
-        "zzqx", "worse", "than",
+        "zzqx", "worse", "than", "nothing", "present", "changes", "r/o", "h/o", "2/3", "thirds", "image-left",
     ]
 )  # fmt: skip
 SIGNS = st.sampled_from(["", "", "", "", ",", ".", "/", ":"])
@@ -40,7 +40,8 @@ PHRASES = st.lists(st.tuples(WORDS, SIGNS), min_size=1, max_size=12).map(
 )
 PLACES = st.sampled_from(
     ["left lung", "right lower lung", "upper left lung", "lower zone of the right lung", "RUL", "LLL", "left base",
-     "right apex", "all left lung", "both lower zones", "lingula", "middle right lung", "upper middle left lung"]
+     "right apex", "all left lung", "both lower zones", "lower 2/3 of the left lung", "lingula", "middle right lung",
+     "upper middle left lung"]
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_the_table(row: dict[str, str]) -> None:
 
 
 def test_the_table_is_large_and_says_nothing_twice() -> None:
-    assert len({row["phrase"] for row in TABLE}) == len(TABLE) >= 320
+    assert len({row["phrase"] for row in TABLE}) == len(TABLE) >= 580
 
 
 def one_side(side: str, levels: tuple[str, ...], *, as_all: bool) -> str:
@@ -108,6 +109,8 @@ def test_captions_of_all_zones_are_read_right_and_left_as_they_are(as_all: bool)
         ("GGOs, b/l", "ground-glass opacities, bilateral"),
         ("LV cavity", "left ventricular cavity"),
         ("opacity w/o effusion", "opacity without effusion"),
+        ("r/t pneumonia", "r/t pneumonia"),
+        ("R/L base", "right/left base"),
         ("rt. upper zone opacity", "right upper zone opacity"),
         ("PNEUMONIA RUL.", "pneumonia right upper lung."),
         ("left lung,lower zone ,opacity", "left lung, lower zone, opacity"),
@@ -125,6 +128,21 @@ def test_captions_of_all_zones_are_read_right_and_left_as_they_are(as_all: bool)
         ("outline of the left lung", "left lung"),
         ("the left lung", "the left lung"),
         ("find no opacity", "no opacity"),
+        ("r/o pneumonia", "pneumonia"),
+        ("Rule out a pneumonia of the left base", "pneumonia of the left base"),
+        ("c/w pneumonia", "pneumonia"),
+        ("s/p left lung resection", "left lung resection"),
+        ("left opacity, r/o PNA", "left opacity, pneumonia"),
+        ("left base h/o TB", "left base tuberculosis"),
+        ("left opacity c/w pneumonia", "left opacity consistent with pneumonia"),
+        ("no opacity, r/o pneumonia", "no opacity, rule out pneumonia"),
+        ("rule out", "rule out"),
+        ("lower 2/3 of left lung", "lower two thirds of left lung"),
+        ("upper \u2153 right lung", "upper one third right lung"),
+        ("left lung film of 1/3/24", "left lung film of 1/3/24"),
+        ("lft lung", "left lung"),
+        ("image-right lower zone", "left lower zone"),
+        ("changes in the left lung", "changes in the left lung"),
         ("find", "find"),
     ],
 )
@@ -151,9 +169,18 @@ def test_a_word_of_the_language_is_not_corrected(word: str) -> None:
     assert parse(f"{word} lung").corrections == ()
 
 
-@pytest.mark.parametrize("word", ["lef", "ung", "rgt", "lo", "bas"])
+@pytest.mark.parametrize(
+    "word", ["let", "set", "leg", "apt", "led", "lot", "lit", "rig", "rat", "rot", "ring", "ung", "lo", "bas", "eft"]
+)
 def test_a_short_word_is_not_corrected(word: str) -> None:
-    assert parse(f"{word} opacity").unknown == (word,)
+    phrase = parse(f"{word} opacity")
+    assert (phrase.unknown, phrase.side) == ((word,), "none")
+
+
+@pytest.mark.parametrize(("word", "side"), [("lft", "left"), ("lef", "left"), ("rgt", "right"), ("rht", "right")])
+def test_a_short_word_that_is_a_side_and_nothing_else_is_corrected(word: str, side: str) -> None:
+    phrase = parse(f"{word} lung")
+    assert (phrase.corrections, phrase.normalized) == (((word, side),), f"{side} lung")
 
 
 @pytest.mark.parametrize(("word", "meant"), [("uper", "upper"), ("uooer", None), ("consolidatoin", "consolidation")])
@@ -275,6 +302,18 @@ def test_the_order_of_places_does_not_matter(places: list[str], rng, joint: str)
     expected = set(parse(f"opacity in the {' and '.join(places)}").places)
     assert set(parse(f"opacity in the {joint.join(shuffled)}").places) == expected
     assert set(parse(f"{joint.join(shuffled)} opacity").places) == expected
+
+
+@pytest.mark.parametrize("joint", [" and ", ", ", "/"])
+@pytest.mark.parametrize("one", ["upper", "apical", "lower"])
+def test_both_sides_of_one_place_and_one_side_of_another(one: str, joint: str) -> None:
+    for side in OTHER_SIDE:
+        places = [f"bilateral {one}", f"{side} middle"]
+        level = "upper" if one == "apical" else one
+        expected = {Place("lung", "both", (level,)), Place("lung", side, ("middle",))}
+        for first, second in (places, places[::-1]):
+            for text in (f"{first}{joint}{second}", f"{first}{joint}{second} opacities"):
+                assert set(parse(text).places) == expected, text
 
 
 @given(st.lists(PLACES, min_size=1, max_size=4))

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from TextGuidedSegLib.errors import TextGuidedSegError
-from TextGuidedSegLib.language.vocabulary import VocabularyError, default_vocabulary, load_vocabulary
-from TextGuidedSegLib.phrase import Place, parse, swap_sides
+from TextGuidedSegLib.home import HOME_VARIABLE
+from TextGuidedSegLib.language.vocabulary import (
+    VocabularyError,
+    default_vocabulary,
+    default_vocabulary_sources,
+    load_vocabulary,
+)
+from TextGuidedSegLib.phrase import Place, parse, read_units, swap_sides
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+OURS = {
+    "abbreviations": {"luln": "left upper lung nodule", "ruln": "right upper lung nodule"},
+    "findings": {"honeycombing": {"structure": "lung"}},
+}
 
 # Those that are certain; a new one is looked up before it is added here.
 CERTAIN_CODES = {
@@ -30,6 +45,15 @@ def write(tmp_path: Path):
         return path
 
     return write_file
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of one's own."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv(HOME_VARIABLE, str(folder))
+    return folder
 
 
 def test_codes_are_those_that_are_certain() -> None:
@@ -154,3 +178,104 @@ def test_a_mistake_in_one_file_leaves_the_vocabulary_of_the_library_as_it_is(wri
     with pytest.raises(VocabularyError):
         load_vocabulary(write({"findings": {"opacity": {"synonyms": ["zzqx"]}, "honeycomb": {"structure": "zz"}}}))
     assert parse("zzqx").finding is None
+
+
+class TestTheFileOfOnesOwn:
+    def test_everything_reads_it(self, home: Path, write) -> None:
+        before = parse("left upper honeycombing")
+        write(OURS, "home/vocabulary.json")
+        phrase = parse("LULN")
+        assert (phrase.finding, phrase.places) == ("nodule", (Place("lung", "left", ("upper",)),))
+        assert phrase.normalized == "left upper lung nodule"
+        assert swap_sides("LULN") == "RULN"
+        assert (before.finding, parse("left upper honeycombing").finding) == (None, "honeycombing")
+        diagnosis = next(unit for unit in read_units("left upper honeycombing") if unit.kind == "diagnosis")
+        assert diagnosis.spans == ((11, 23),)
+        assert ("honeycombing",) in default_vocabulary().wordings
+
+    def test_it_comes_changes_and_goes_while_the_program_runs(
+        self, home: Path, write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert parse("zzqx").side == "none"
+        path = write({"abbreviations": {"zzqx": "left lung"}}, "home/vocabulary.json")
+        assert parse("zzqx").side == "left"
+        write({"abbreviations": {"zzqx": "right lung"}}, "home/vocabulary.json")
+        os.utime(path, ns=(1, 1))
+        assert parse("zzqx").side == "right"
+        monkeypatch.delenv(HOME_VARIABLE)
+        assert parse("zzqx").side == "none"
+        monkeypatch.setenv(HOME_VARIABLE, str(home))
+        path.unlink()
+        assert parse("zzqx").side == "none"
+
+    def test_the_files_that_are_used_are_named(self, home: Path, write) -> None:
+        (built_in,) = default_vocabulary_sources().files
+        assert built_in.is_file()
+        path = write(OURS, "home/vocabulary.json")
+        sources = default_vocabulary_sources()
+        assert (sources.files, sources.problem) == ((built_in, path), None)
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (
+                {"findings": {"honeycomb": {"synonims": []}}},
+                "findings > honeycomb: 'synonims' is not legal; did you mean",
+            ),
+            ({"abbreviations": {"hc": "honeycombing"}}, "hc: 'honeycombing': 'honeycombing' is no word"),
+            ('{"findings": }', "line 1, column 14: no valid JSON"),
+            ('{"format": ' + "1" * 5000 + "}", "vocabulary.json: "),
+            ("[" * 100_000, "vocabulary.json: "),
+        ],
+        ids=["key", "word", "json", "number", "depth"],
+    )
+    def test_a_broken_one_is_left_out_and_told_once(
+        self, home: Path, write, caplog: pytest.LogCaptureFixture, content: object, told: str
+    ) -> None:
+        expected = parse("rigth LLL opacity")
+        path = write(content, "home/vocabulary.json")
+        with caplog.at_level(logging.WARNING):
+            assert [parse("rigth LLL opacity") for _ in range(3)] == [expected] * 3
+            assert swap_sides("LUL") == "RUL"
+        (message,) = [record.getMessage() for record in caplog.records]
+        assert message.startswith(str(path))
+        assert told in message
+        sources = default_vocabulary_sources()
+        assert (len(sources.files), sources.problem is not None) == (1, True)
+
+    @pytest.mark.parametrize("is_file", [True, False])
+    def test_a_home_without_it_is_no_problem(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_file: bool
+    ) -> None:
+        monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "elsewhere"))
+        if is_file:
+            (tmp_path / "elsewhere").write_bytes(b"")
+        assert default_vocabulary_sources().problem is None
+        assert parse("left lung").side == "left"
+
+    def test_a_folder_in_its_place_is_told(self, home: Path) -> None:
+        (home / "vocabulary.json").mkdir()
+        assert "cannot be read" in str(default_vocabulary_sources().problem)
+        assert parse("left lung").side == "left"
+
+    def test_a_file_that_begins_with_a_byte_order_mark_is_read(self, home: Path) -> None:
+        (home / "vocabulary.json").write_text(json.dumps(OURS), encoding="utf-8-sig")
+        assert parse("luln").finding == "nodule"
+
+    def test_another_file_does_without_it(self, home: Path, write) -> None:
+        write(OURS, "home/vocabulary.json")
+        other = load_vocabulary(write({"findings": {"zzqx": {}}}))
+        assert (parse("zzqx", other).finding, parse("luln", other).finding) == ("zzqx", None)
+
+    def test_the_example_of_the_first_page_is_right(self, home: Path, write) -> None:
+        page = README.read_text(encoding="utf-8")
+        (example,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+        assert "$TEXTGUIDEDSEG_HOME/vocabulary.json" in page
+        assert len(example.splitlines()) == 5
+        write(example, "home/vocabulary.json")
+        assert default_vocabulary_sources().problem is None
+        assert parse("LULN").normalized == "left upper lung nodule"
+        assert swap_sides("LULN") == "RULN"
+        phrase = parse("honeycomb change, right base")
+        assert (phrase.finding, phrase.places) == ("honeycombing", (Place("lung", "right", ("lower",)),))
+        assert parse("suprahilar opacity on the left").places == (Place("lung", "left", ("upper",)),)

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from Testing.lib import tiny
 from TextGuidedSegLib.errors import WeightsError
+from TextGuidedSegLib.home import HOME_VARIABLE
 from TextGuidedSegLib.weights import (
     CARD_FILE,
-    HOME_VARIABLE,
     LICENSE_FILE,
     TOKENIZER_FILE,
     WEIGHTS_FILE,

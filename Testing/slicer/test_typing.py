@@ -53,6 +53,24 @@ def test_nothing_is_completed_that_is_short_unknown_or_of_another_organ(module, 
     assert Completions().of("conso") == []
 
 
+def test_words_of_ones_own_are_completed_and_coded(module, tmp_path, monkeypatch) -> None:
+    from TextGuidedSegPanel.completions import Completions
+    from TextGuidedSegPanel.terminology import terminologyOf
+
+    from TextGuidedSegLib.phrase import parse
+
+    codes = [terminologyOf(parse("left nodulation"))]
+    monkeypatch.setenv("TEXTGUIDEDSEG_HOME", str(tmp_path))
+    (tmp_path / "vocabulary.json").write_text(
+        '{"findings": {"honeycombing": {"structure": "lung"}, "nodule": {"synonyms": ["nodulation"]}}}',
+        encoding="utf-8",
+    )
+    assert Completions(EXAMPLES).of("left honey") == ["left honeycombing"]
+    codes.append(terminologyOf(parse("left nodulation")))
+    assert "27925004" not in codes[0]
+    assert "27925004" in codes[1]
+
+
 def test_another_model_has_other_words(module) -> None:
     from TextGuidedSegPanel.completions import Completions
 

@@ -39,6 +39,7 @@ class Part:
         structure: Structure said.
         region_structure: Structure of which a region is part.
         is_plural: *lungs*, *bases*.
+        may_join: *both*, which may join two levels (*both upper and lower left lung*) where *bilateral* cannot.
     """
 
     code: str
@@ -48,6 +49,7 @@ class Part:
     structure: str | None = None
     region_structure: str | None = None
     is_plural: bool = False
+    may_join: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -160,13 +162,15 @@ def _runs(items: list[Item], vocabulary: Vocabulary) -> Iterator[Group]:
             group.parts.append(part)
         follows_number = item.kind == "number" or (follows_number and item.kind in ("description", "level"))
     if group is not None:
+        if group.order == "S":
+            group.links |= links & {COMPARISON}  # "left worse" at the end is said of the left
         yield group
 
 
 def _part(item: Item, vocabulary: Vocabulary, *, is_counted: bool) -> Part:
     term = item.term
     if item.kind == "side":
-        return Part("S", sides=(term.name,))
+        return Part("S", sides=(term.name,), may_join=item.text == "both")
     if item.kind == "level":
         return Part("L", levels=((_level(term.name), None),))
     if item.kind == "whole":

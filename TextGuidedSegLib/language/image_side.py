@@ -1,11 +1,13 @@
 """Side words that mean a side of the picture: *left of the image*, *viewer's left*. The patient's is the other one.
 
 A film shows the patient's left on the image's right, so such words are turned to the patient's side and the picture is
-no longer named. Pictures without a patient's side (endoscopy, an ultrasound image of a breast) keep their words.
+no longer named. Pictures without a patient's side (endoscopy, an ultrasound image of a breast) keep their words. What
+may be meant either way (*right image lower zone*) is read one way and said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import zip_longest
 from typing import Literal
 
@@ -23,13 +25,21 @@ _ADDED = frozenset({"viewers", "as_seen"})
 _JOINING = frozenset({"conjunctions", "alternatives", "other"})
 # "In the image" may only say where the words apply; behind "top left" it says where top and left are.
 _IMAGE_ONLY_WORDS = frozenset({"top", "bottom", "center", "centre", "corner", "topmost"})
+_READ_AS_IMAGE = (
+    "\"{words}\" was read as the {side} of the {picture}, which is the patient's {other}: if the patient's {side} is "
+    'meant, leave "{picture}" out.'
+)
+_READ_AS_PATIENT = (
+    '"{words}" was read as the patient\'s {side}: if the {side} of the {picture} is meant, say "{side} of the '
+    '{picture}".'
+)
 
 
 def settle_frame(reading: Reading, vocabulary: Vocabulary) -> tuple[Frame, Frame]:
     """Turn side words of the picture into the patient's, in place.
 
     Args:
-        reading: The phrase; items and words change where a side is turned.
+        reading: The phrase; items and words change where a side is turned, doubts are added.
         vocabulary: Its words.
 
     Returns:
@@ -43,6 +53,7 @@ def settle_frame(reading: Reading, vocabulary: Vocabulary) -> tuple[Frame, Frame
     if has_image_frame:
         meant: Frame = "image" if stretches or _has_free_side(items, vocabulary) else "patient"
         return meant, meant
+    reading.doubts += _doubts(items, stretches)
     if not stretches:
         return "patient", "patient"
     # The same word may be referred to twice ("viewer's left of the image") and is turned once.
@@ -93,14 +104,100 @@ def _stretch(items: list[Item], position: int, *, always: bool) -> tuple[list[in
     item = items[position]
     if item.kind != "image" or item.term.name == "patients":
         return None
+    forward = _forward(items, position)
     if item.term.name == "as_seen":
-        return _found(items, _back(items, position, _POSITIONS | _HEADS), [position])
-    if item.term.name in ("viewers", "pictures"):
-        forward = _forward(items, position)
-        headed = bool(forward) and forward[-1] + 1 < len(items) and items[forward[-1] + 1].kind in _HEADS
-        if forward and (item.term.name == "viewers" or not headed):
-            return _found(items, forward, _viewers(items, position))
-    return _located(items, position, always=always) if item.term.name != "viewers" else None
+        back = _back(items, position, _POSITIONS | _HEADS)
+        return _found(items, back or (forward if _side_in(items, forward) is not None else []), [position])
+    if forward and _says_whose(items, position, forward):
+        return _found(items, forward, _viewers(items, position))
+    if item.term.name == "viewers":
+        return _found(items, [position - 1], [position]) if _follows_side(items, position, (" ", "-")) else None
+    return _located(items, position, always=always)
+
+
+def _says_whose(items: list[Item], position: int, forward: list[int]) -> bool:
+    """*Image-left lung* and *image right lower zone*, but not *chest image left lung* nor *CT-left lung*."""
+    item = items[position]
+    if item.term.name == "viewers":
+        return True
+    if _side_in(items, forward) is None:
+        return False
+    is_picture = item.term.name == "pictures"
+    if _is_hyphened(items, position):
+        return (is_picture or item.text == "film") and not _is_described(items, position)
+    return is_picture and (
+        not _has_head(items, forward) or (item.text == "image" and not _is_described(items, position))
+    )
+
+
+def _is_hyphened(items: list[Item], position: int) -> bool:
+    return position + 1 < len(items) and items[position + 1].first.before == "-"
+
+
+def _side_in(items: list[Item], positions: Iterable[int]) -> int | None:
+    """Where *left* or *right* stands."""
+    return next((at for at in positions if items[at].kind == "side" and items[at].term.name in _OPPOSITE), None)
+
+
+def _has_head(items: list[Item], positions: list[int]) -> bool:
+    following = positions[-1] + 1
+    return following < len(items) and items[following].kind in _HEADS and not items[following].first.follows_pause
+
+
+def _is_described(items: list[Item], position: int) -> bool:
+    before = items[position - 1] if position > 0 and not items[position].first.follows_pause else None
+    if before is None or before.term.name in _ADDED:
+        return False
+    return before.kind in ("structure", "description", "image", "unknown") or (
+        before.kind == "other" and before.text != "the"
+    )
+
+
+def _follows_side(items: list[Item], position: int, joints: tuple[str, ...]) -> bool:
+    return position > 0 and items[position].first.before in joints and _side_in(items, [position - 1]) is not None
+
+
+def _doubts(items: list[Item], stretches: list[tuple[list[int], list[int]]]) -> list[str]:
+    """Sentences about sides beside a picture that may be meant the other way, before they are turned."""
+    if any(item.kind == "image" and item.term.name == "patients" for item in items):
+        return []
+    turned = {position for positions, _ in stretches for position in positions}
+    doubts: list[str] = []
+    for position, item in enumerate(items):
+        span = _doubtful(items, position) if item.kind == "image" else None
+        side = None if span is None else _side_in(items, span)
+        if span is None or side is None:
+            continue
+        words, name = " ".join(items[at].text for at in span), items[side].term.name
+        if side not in turned:
+            doubts.append(_READ_AS_PATIENT.format(words=words, side=name, picture=item.text))
+        elif span[0] == position and not _is_hyphened(items, position):
+            doubts.append(_READ_AS_IMAGE.format(words=words, side=name, other=_OPPOSITE[name], picture=item.text))
+    return doubts
+
+
+def _doubtful(items: list[Item], position: int) -> range | None:
+    """Positions of a side beside a picture: *image right lower zone*, *right image*, *right zone of the image*."""
+    item, forward = items[position], _forward(items, position)
+    is_picture = item.term.name == "pictures" and item.text != "view"  # "frontal view left lung" is the patient's
+    if _side_in(items, forward) is not None and item.term.name in ("pictures", "recordings"):
+        if _is_hyphened(items, position):
+            return range(position, forward[-1] + 1)
+        if is_picture and _has_head(items, forward):
+            return range(position, forward[-1] + 2)
+    if not (is_picture or item.term.name == "viewers"):
+        return None
+    if _follows_side(items, position, (" ", "-", " (")):
+        return range(position - 1, position + 1)
+    start = position
+    while start > 0 and items[start - 1].kind == "other":
+        start -= 1
+    if start < 2 or items[start - 1].text != "of" or items[start - 2].kind != "region":
+        return None
+    first = start - 2
+    while first > 0 and items[first - 1].kind in _POSITIONS:
+        first -= 1
+    return range(first, position + 1)
 
 
 def _viewers(items: list[Item], position: int) -> list[int]:

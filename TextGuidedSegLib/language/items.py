@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
-from TextGuidedSegLib.language.vocabulary import Term, Vocabulary
+from TextGuidedSegLib.language.vocabulary import DEFAULT_STRUCTURE, Term, Vocabulary
 from TextGuidedSegLib.language.words import Word, clean, join_words, split_words
 
 PLACE_KINDS = frozenset({"side", "level", "whole", "structure", "region"})
 NAMED_PLACE_KINDS = PLACE_KINDS - {"whole"}
 _UNKNOWN = Term("unknown", "unknown")
+# Names of words that ask, and of those that only say why.
+_REASONS = frozenset({"questions", "histories"})
+_FRAMING = _REASONS | {"requests"}
+_NEUTRAL_FINDING = "abnormality"
 _INTRODUCING = frozenset({"the", "a", "an", "of", "for", "me"})
 
 
@@ -57,12 +62,14 @@ class Reading:
         tail: What stands after the last word.
         corrections: Misspelled words and what they were read as.
         expansions: Abbreviations and their full words.
+        doubts: Sentences about what was read one way and may be meant another.
     """
 
     items: list[Item]
     tail: str
     corrections: list[tuple[str, str]] = field(default_factory=list)
     expansions: list[tuple[str, str]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def normalized(self) -> str:
@@ -76,28 +83,70 @@ def read_items(text: str, vocabulary: Vocabulary) -> Reading:
     words, reading.tail = split_words(_expand_signed(clean(text), vocabulary, reading))
     words = _correct(words, vocabulary, reading)
     words = _expand(words, vocabulary, reading)
+    while True:
+        reading.items = _grouped(words, vocabulary)
+        kept = [word for item in _without_requests(reading.items) for word in item.words]
+        if len(kept) == len(words):
+            break
+        words = kept  # what stood around the words that were left out may form one term now
+    _name_neutral_findings(reading.items, vocabulary)
+    return reading
+
+
+def _grouped(words: list[Word], vocabulary: Vocabulary) -> list[Item]:
+    items: list[Item] = []
     texts = [word.text for word in words]
     start = 0
     while start < len(words):
         term, length = _match(words, texts, start, vocabulary)
-        reading.items.append(Item(term, words[start : start + length]))
+        items.append(Item(term, words[start : start + length]))
         start += length
-    reading.items = _without_requests(reading.items)
-    return reading
+    return items
 
 
 def _without_requests(items: list[Item]) -> list[Item]:
     """Leave out words around the phrase that only ask, such as *please show me the*; alone they stay."""
     start, end = 0, len(items)
-    while start < end and (items[start].term.name == "requests" or (start and items[start].text in _INTRODUCING)):
+    while start < end and (items[start].term.name in _FRAMING or (start and items[start].text in _INTRODUCING)):
         start += 1
-    while end > start and items[end - 1].term.name == "requests":
+    while end > start and items[end - 1].term.name in _FRAMING:
         end -= 1
     if start == end:
         return items
     if start:
         items[start].first.before = ""
-    return items[start:end]
+    return _without_reasons(items[start:end])
+
+
+def _without_reasons(items: list[Item]) -> list[Item]:
+    """Leave out why one looks (*left opacity, rule out pneumonia*), but not behind a negation: it may end there."""
+    kept: list[Item] = []
+    denied = False
+    for item, following in zip_longest(items, items[1:]):
+        denied = denied or item.kind == "negation"
+        if item.term.name not in _REASONS or denied or following is None:
+            kept.append(item)
+        elif following.first.before == " ":
+            following.first.before = item.first.before
+    return kept
+
+
+def _name_neutral_findings(items: list[Item], vocabulary: Vocabulary) -> None:
+    """*Changes in the left base* are findings; *inflammatory changes* and *changes of the heart* are not made any."""
+    if any(item.kind == "finding" for item in items):
+        return
+    places = [item for item in items if item.kind in NAMED_PLACE_KINDS]
+    if not places or not all(_is_in_lung(item, vocabulary) for item in places):
+        return
+    for item in items:
+        if item.term.name == "neutral":
+            item.term = Term("finding", _NEUTRAL_FINDING, plural=item.text.endswith("s"))
+
+
+def _is_in_lung(item: Item, vocabulary: Vocabulary) -> bool:
+    if item.kind == "structure":
+        return item.term.name == DEFAULT_STRUCTURE or vocabulary.entry(item.term).generic
+    return item.kind != "region" or vocabulary.entry(item.term).structure == DEFAULT_STRUCTURE
 
 
 def _match(words: list[Word], texts: list[str], start: int, vocabulary: Vocabulary) -> tuple[Term, int]:
@@ -121,7 +170,7 @@ def _is_number(text: str) -> bool:
 
 
 def _expand_signed(text: str, vocabulary: Vocabulary, reading: Reading) -> str:
-    """Abbreviations with a stroke: *b/l*, *w/o*."""
+    """Abbreviations with a stroke, *b/l*, *w/o*, *2/3*, but none inside a date."""
     if "/" not in text:
         return text
 
@@ -131,7 +180,7 @@ def _expand_signed(text: str, vocabulary: Vocabulary, reading: Reading) -> str:
         return words
 
     shorts = "|".join(map(re.escape, vocabulary.signed_abbreviations))
-    return re.sub(rf"(?<![^\W_])(?:{shorts})(?![^\W_])", full, text) if shorts else text
+    return re.sub(rf"(?<![^\W_])(?<!\d/)(?:{shorts})(?![^\W_]|/\d)", full, text) if shorts else text
 
 
 def _correct(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list[Word]:
@@ -152,7 +201,8 @@ def _expand(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list
     start = 0
     while start < len(words):
         found = vocabulary.match_abbreviation(texts[: _run_end(words, start)], start)
-        if found is None or (len(texts[start]) == 1 and _beside_side(texts, start, vocabulary)):
+        is_letter = len(texts[start]) == 1
+        if found is None or (is_letter and (_beside_side(texts, start, vocabulary) or _is_half(words, start))):
             result.append(words[start])
             start += 1
             continue
@@ -170,6 +220,13 @@ def _beside_side(texts: list[str], position: int, vocabulary: Vocabulary) -> boo
     around = texts[max(0, position - 1) : position] + texts[position + 1 : position + 2]
     found = [vocabulary.match([text], 0) for text in around]
     return any(match is not None and match[0].kind == "side" for match in found)
+
+
+def _is_half(words: list[Word], position: int) -> bool:
+    """A letter of an abbreviation with a stroke that is not known (*r/t*); *r/l* names two sides."""
+    joined = [words[position - 1]] if position > 0 and words[position].before == "/" else []
+    joined += [words[position + 1]] if position + 1 < len(words) and words[position + 1].before == "/" else []
+    return any(len(word.text) == 1 and word.text not in "lr" for word in joined)
 
 
 def _words(text: str, before: str) -> list[Word]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, Item
 
 _STATED = NAMED_PLACE_KINDS | {"finding"}
+_OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})
 
 
@@ -13,26 +14,81 @@ def mark_negation(items: list[Item]) -> None:
 
     A negation holds to the end of its sentence, to *but* and its like, and to a comma or *and* behind which a finding
     with a place of its own stands: *no effusion, left lower opacity* has an opacity, *no effusion, opacity or nodule*
-    has nothing.
+    has nothing. What follows its finding reaches to the place behind it: *opacity absent on the left, present on the
+    right* is on the right.
     """
     negated = excepted = restored = False
+    reach = 0  # of a negation that looks back: items before this position are its place
     for position, item in enumerate(items):
         if _ends_negation(items, position) or (negated and _starts_statement(items, position)):
             negated = excepted = restored = False
+        if _restores(items, position, is_end_of_reach=position == reach):
+            negated, excepted, restored = False, False, True
         if item.kind == "negation" and item.term.name == "except":
             negated, excepted, restored = not negated, not negated, negated
         elif item.kind == "negation" and not _cancels(items, position):
             if _looks_back(items, position):
                 _negate_back(items, position)
+                reach = _reach(items, position)
             elif not _is_description(items, position):
                 negated, excepted, restored = True, False, False
         elif item.kind == "negation":
             negated = False
-        item.negated, item.excepted, item.restored = negated, excepted, restored
+        item.negated, item.excepted, item.restored = negated or position < reach, excepted, restored
 
 
 def _ends_negation(items: list[Item], position: int) -> bool:
-    return position > 0 and (items[position].first.starts_sentence or items[position].kind == "terminators")
+    item = items[position]
+    ends = item.first.starts_sentence or item.kind == "terminators" or item.term.name == "questions"
+    return position > 0 and ends
+
+
+def _restores(items: list[Item], position: int, *, is_end_of_reach: bool) -> bool:
+    """*No opacity on the left, but on the right*; *absent on the left, present on the right*."""
+    item = items[position]
+    if item.kind == "terminators":
+        starts = position + 1 < len(items) and items[position + 1].kind == "prepositions"
+    elif item.term.name == "statements":
+        earlier = next((one.kind for one in reversed(items[:position]) if one.kind != "other"), "")
+        starts = is_end_of_reach or item.first.follows_pause or earlier in ("conjunctions", "terminators")
+    else:
+        return False
+    return starts and _is_denied_at_a_place(items[:position]) and _names_only_a_place(items, position)
+
+
+def _is_denied_at_a_place(items: list[Item]) -> bool:
+    denied = {item.kind for item in items if item.negated}
+    return "finding" in denied and not NAMED_PLACE_KINDS.isdisjoint(denied)
+
+
+def _names_only_a_place(items: list[Item], position: int) -> bool:
+    kinds = _kinds_behind(items, position)
+    return "finding" not in kinds and not NAMED_PLACE_KINDS.isdisjoint(kinds)
+
+
+def _kinds_behind(items: list[Item], position: int) -> set[str]:
+    """Kinds of the items from a position on, up to a comma, a full stop, *but* or a negation."""
+    kinds: set[str] = set()
+    for item in items[position + 1 :]:
+        if item.first.starts_sentence or item.first.follows_pause or item.kind in ("terminators", "negation"):
+            break
+        kinds.add(item.kind)
+    return kinds
+
+
+def _reach(items: list[Item], position: int) -> int:
+    """End of the place behind a negation that looks back: *effusion absent on the left*."""
+    end = position + 1
+    if items[position].term.name != "after" or "finding" in _kinds_behind(items, position):
+        return end  # "effusion absent left opacity": the place of the other finding
+    while (
+        end < len(items)
+        and items[end].kind in _OF_A_PLACE
+        and items[end].term.name != "statements"
+        and not (items[end].first.follows_pause or _ends_negation(items, end))
+    ):
+        end += 1
+    return end
 
 
 def _starts_statement(items: list[Item], position: int) -> bool:
@@ -61,7 +117,9 @@ def _cancels(items: list[Item], position: int) -> bool:
 
 def _looks_back(items: list[Item], position: int) -> bool:
     """*Effusion absent*, *left lung clear*: the negation follows what it negates."""
-    if items[position].term.name not in ("after", "clear"):
+    if items[position].term.name not in ("after", "clear", "either"):
+        return False
+    if items[position].term.name == "either" and _STATED.intersection(_kinds_behind(items, position)):
         return False
     if items[position].first.follows_pause and any(item.kind in _STATED for item in items[position + 1 :]):
         return False

@@ -12,11 +12,10 @@ from itertools import pairwise, zip_longest
 from typing import Literal
 
 from TextGuidedSegLib.language.groups import AND, BREAK, COMMA, COMPARISON, FINDING, ONE_SIDE, Group, Part
-from TextGuidedSegLib.language.vocabulary import LEVELS, Level, Vocabulary
+from TextGuidedSegLib.language.vocabulary import DEFAULT_STRUCTURE, LEVELS, Level, Vocabulary
 
 Side = Literal["left", "right", "both", "none"]
 
-DEFAULT_STRUCTURE = "lung"
 _Mark = tuple[bool, bool, bool]
 _ZONES = tuple((side, level) for side in ONE_SIDE for level in LEVELS)
 
@@ -69,7 +68,8 @@ class Context:
 def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -> tuple[list[PlacedGroup], bool]:
     """Places of all groups, which are changed, and whether their sides contradict each other."""
     contradictory = any(set(group.sides) >= set(ONE_SIDE) for group in groups) or any(
-        not second.links and second.is_open and first.sides and second.sides for first, second in pairwise(groups)
+        not second.links and second.is_open and first.sides and second.sides and first.mark == second.mark
+        for first, second in pairwise(groups)
     )
     groups = _without_comparisons(groups)
     for chain in _chains(groups):
@@ -176,10 +176,9 @@ def _shared_levels(source: Group) -> Part:
 def _share_sides(chain: list[Group], vocabulary: Vocabulary) -> None:
     """A level without a side belongs to the side named before it if that waits for more, else to the next one."""
     said: set[str] = {side for group in chain for side in group.sides if side in ONE_SIDE}
-    if said:
-        for group in chain:
-            if group.sides == ("both",) and group.is_open and group.levels:
-                group.drop_both()  # "both upper and lower left lung": both levels, one side
+    for position, group in enumerate(chain):
+        if _joins_levels(group, chain[position + 1 :]):
+            group.drop_both()
     donor: Group | None = None
     for position, group in enumerate(chain):
         if not group.sides and group.levels and _is_paired(group, vocabulary):
@@ -188,6 +187,14 @@ def _share_sides(chain: list[Group], vocabulary: Vocabulary) -> None:
             if position and not group.sides and _waits(chain[position - 1]):
                 group.make_singular()  # "upper and lower lobes": two levels, not two sides
         donor = group if group.sides else donor
+
+
+def _joins_levels(group: Group, following: Sequence[Group]) -> bool:
+    """*Both upper and lower left lung* has two levels and one side, *both upper and left lower lung* two sides."""
+    if not (group.parts[0].may_join and group.sides == ("both",) and group.is_open and group.levels):
+        return False
+    owner = next((later for later in following if later.sides), None)
+    return owner is not None and owner.sides != ("both",) and owner.order.startswith("L")
 
 
 def _shared_sides(group: Group, before: Group | None, following: Group | None, said: set[str]) -> tuple[str, ...]:

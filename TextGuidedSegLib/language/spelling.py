@@ -1,9 +1,9 @@
 """Misspelled words of a phrase: corrected when one known word is near and nothing speaks against it.
 
 A correction may decide on which side a segment appears, so the rules are strict. Words of up to three letters are left
-alone, as are words of the English language: *night* is no misspelled *right*, and *lift* no *left*. One edit is allowed
-up to seven letters, two from eight on if the first letter agrees; an edit is a letter too many, too few, wrong, or two
-neighbors exchanged.
+alone but for a few that are a side and nothing else, as are words of the English language: *night* is no misspelled
+*right*, and *lift* no *left*. One edit is allowed up to seven letters, two from eight on if the first letter agrees; an
+edit is a letter too many, too few, wrong, or two neighbors exchanged.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _TWO_EDITS_FROM = 8
 # By how much one of two words at the same distance must resemble the typed word more (Jaro-Winkler, 0 to 1): *lowe* is
 # *lower* (0.96) and not *lobe* (0.87).
 _CLEAR_LEAD = 0.05
+# No rule, as a rule that makes *lef* a side makes one of *let* too. Without its side a phrase asks for both lungs.
+_SHORT_SIDES = {"lft": "left", "lef": "left", "rgt": "right", "rht": "right"}
 _MOST_REMEMBERED = 10_000
 
 
@@ -52,7 +54,11 @@ class Speller:
 
     def correct(self, word: str) -> str | None:
         """The word or the two words that were meant, or None if that is not clear or nothing is wrong."""
-        if word in self.known or not (_SHORTEST <= len(word) <= _LONGEST and word.isalpha()):
+        if word in self.known:
+            return None
+        if word in _SHORT_SIDES:
+            return _SHORT_SIDES[word]
+        if not (_SHORTEST <= len(word) <= _LONGEST and word.isalpha()):
             return None
         if word not in self._remembered:
             if len(self._remembered) >= _MOST_REMEMBERED:

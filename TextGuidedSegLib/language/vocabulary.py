@@ -5,19 +5,25 @@ of the same form that holds only what is new:
 
     {"findings": {"nodule": {"synonyms": ["nodulation"]}}, "abbreviations": {"luln": "left upper lung nodule"}}
 
+As `$TEXTGUIDEDSEG_HOME/vocabulary.json` it is read by everything; another file for a single phrase only:
+
     parse("LULN", load_vocabulary("ours.json"))
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from TextGuidedSegLib.home import home_folder
 from TextGuidedSegLib.language.spelling import Speller
 from TextGuidedSegLib.language.vocabulary_file import Content, VocabularyError, merge, nearest, read_vocabulary_file
 from TextGuidedSegLib.language.vocabulary_mirror import Mirror
 from TextGuidedSegLib.language.vocabulary_terms import (
+    DEFAULT_STRUCTURE,
     LEVELS,
     Entry,
     Level,
@@ -33,13 +39,16 @@ from TextGuidedSegLib.language.vocabulary_terms import (
 from TextGuidedSegLib.language.words import word_texts
 
 __all__ = [
-    "LEVELS", "Entry", "Level", "SnomedCode", "Term", "Vocabulary", "VocabularyError", "default_vocabulary",
-    "load_vocabulary",
+    "DEFAULT_STRUCTURE", "LEVELS", "Entry", "Level", "SnomedCode", "Term", "Vocabulary", "VocabularyError",
+    "VocabularySources", "default_vocabulary", "default_vocabulary_sources", "load_vocabulary",
 ]  # fmt: skip
 
 _DATA = Path(__file__).parents[1] / "data"
 _BUILT_IN = _DATA / "vocabulary.json"
 _COMMON_WORDS = _DATA / "common_words.txt"
+_OWN_FILE = "vocabulary.json"
+
+logger = logging.getLogger(__name__)
 
 
 class Vocabulary:
@@ -108,14 +117,35 @@ class Vocabulary:
                 raise VocabularyError(msg)
 
 
-@functools.cache
+@dataclass(frozen=True)
+class VocabularySources:
+    """The files that a vocabulary was made from.
+
+    Attributes:
+        files: In the order in which they were merged.
+        problem: Why the file of one's own is not among them, and what would be right; None if there is no such problem.
+    """
+
+    files: tuple[Path, ...]
+    problem: str | None = None
+
+
 def default_vocabulary() -> Vocabulary:
-    """The vocabulary that comes with the library."""
-    return Vocabulary(read_vocabulary_file(_BUILT_IN))
+    """The library's vocabulary with `$TEXTGUIDEDSEG_HOME/vocabulary.json` merged into it, if there is such a file.
+
+    The file is looked for at each call, so that it may come, change and go. One that is not valid is left out, and the
+    log says so once.
+    """
+    return _with_own(*_own_file())[0]
+
+
+def default_vocabulary_sources() -> VocabularySources:
+    """The files of `default_vocabulary`."""
+    return _with_own(*_own_file())[1]
 
 
 def load_vocabulary(*paths: str | Path) -> Vocabulary:
-    """The library's vocabulary with files of one's own merged into it, in this order.
+    """The library's vocabulary with these files merged into it, in this order, and no others.
 
     Args:
         paths: JSON files of the same form, each with only what it adds or changes.
@@ -124,7 +154,7 @@ def load_vocabulary(*paths: str | Path) -> Vocabulary:
         VocabularyError: A file is missing or not valid; names the file, the place and what would be right.
     """
     content = read_vocabulary_file(_BUILT_IN)
-    vocabulary = default_vocabulary()
+    vocabulary = _built_in()
     for path in map(Path, paths):
         new = read_vocabulary_file(path)
         try:
@@ -134,6 +164,36 @@ def load_vocabulary(*paths: str | Path) -> Vocabulary:
             msg = f"{path}: {error}"
             raise VocabularyError(msg) from error
     return vocabulary
+
+
+@functools.cache
+def _built_in() -> Vocabulary:
+    return Vocabulary(read_vocabulary_file(_BUILT_IN))
+
+
+def _own_file() -> tuple[Path | None, tuple[int, int]]:
+    """The file of one's own, and what tells one state of it from another."""
+    home = home_folder()
+    if home is None:
+        return None, (0, 0)
+    try:
+        state = (home / _OWN_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None, (0, 0)
+    except OSError:  # it is there; reading it says what is wrong
+        return home / _OWN_FILE, (0, 0)
+    return home / _OWN_FILE, (state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _with_own(path: Path | None, _state: tuple[int, int]) -> tuple[Vocabulary, VocabularySources]:
+    if path is None:
+        return _built_in(), VocabularySources((_BUILT_IN,))
+    try:
+        return load_vocabulary(path), VocabularySources((_BUILT_IN, path))
+    except VocabularyError as error:
+        logger.warning("%s; no word of this file is used until that is corrected", error)
+        return _built_in(), VocabularySources((_BUILT_IN,), str(error))
 
 
 def _common_words() -> set[str]:

@@ -45,7 +45,7 @@ def read_vocabulary_file(path: Path) -> Content:
         VocabularyError: Names the file, the place in it, and what would be right.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats)
         _check(content)
     except OSError as error:
         msg = f"{path}: the vocabulary cannot be read ({error.strerror}); check the path"
@@ -56,7 +56,7 @@ def read_vocabulary_file(path: Path) -> Content:
     except json.JSONDecodeError as error:
         msg = f"{path}, line {error.lineno}, column {error.colno}: no valid JSON ({error.msg}); correct it there"
         raise VocabularyError(msg) from error
-    except (VocabularyError, RecursionError) as error:
+    except (VocabularyError, RecursionError, ValueError) as error:  # a number may have too many digits to be read
         msg = f"{path}: {error}"
         raise VocabularyError(msg) from error
     return dict(content)
@@ -276,11 +276,11 @@ _SECTIONS: dict[str, Callable[[str, Any], None]] = {
     "levels": _fixed(_LEVELS),
     "numbers": _check_numbers,
     "abbreviations": _check_abbreviations,
-    "negations": _lists("before", "after", "clear", "except", "not_a_negation"),
+    "negations": _lists("before", "after", "clear", "either", "except", "not_a_negation"),
     "image": _lists("pictures", "recordings", "viewers", "patients", "as_seen"),
     "function_words": _lists(
         "prepositions", "conjunctions", "alternatives", "terminators", "comparisons", "whole", "halves", "areas",
-        "units", "requests", "other",
+        "units", "requests", "questions", "histories", "statements", "neutral", "other",
     ),
     "descriptions": _check_texts,
     "never_correct": _check_texts,

@@ -11,9 +11,13 @@ from TextGuidedSegLib.language.words import word_texts
 
 Level = Literal["upper", "middle", "lower"]
 LEVELS: tuple[Level, ...] = ("upper", "middle", "lower")
+# Where a phrase points that names no structure.
+DEFAULT_STRUCTURE = "lung"
 Words = tuple[str, ...]
 Value = TypeVar("Value")
 
+# Function words that mean nothing by themselves and differ only in their names.
+_WITHOUT_KIND = frozenset({"areas", "requests", "questions", "histories", "statements", "neutral"})
 KINDS = {"findings": "finding", "structures": "structure", "regions": "region", "sides": "side", "levels": "level"}
 
 
@@ -118,7 +122,7 @@ def _wordings(content: Content) -> Iterator[tuple[str, Term]]:
     for kind, texts in content.get("image", {}).items():
         yield from _each(texts, Term("image", kind))
     for kind, texts in content.get("function_words", {}).items():
-        yield from _each(texts, Term("other" if kind in ("areas", "requests") else kind, kind))
+        yield from _each(texts, Term("other" if kind in _WITHOUT_KIND else kind, kind))
     yield from _each(content.get("descriptions", ()), Term("description", "description"))
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-# Typographic signs by their code points, as they all look alike: quotes, dashes, and the underscore that joins words.
+# Typographic signs by their code points, as they all look alike: quotes, dashes, strokes of fractions, and the
+# underscore that joins words.
 _SIGNS = str.maketrans(
     {
         **dict.fromkeys((0x60, 0xB4, 0x2BC, 0x2018, 0x2019, 0x201B), "'"),
         **dict.fromkeys((0xAB, 0xBB, 0x201C, 0x201D, 0x201E), '"'),
         **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), "-"),
+        **dict.fromkeys((0x2044, 0x2215), "/"),
         ord("_"): " ",
     }
 )
