@@ -33,6 +33,7 @@ from TextGuidedSegPanel.modelFolder import installedModels, referenceOf, referen
 from TextGuidedSegPanel.panel import Panel
 from TextGuidedSegPanel.parameters import Parameters, parametersOf
 from TextGuidedSegPanel.phrases import phrasesIn
+from TextGuidedSegPanel.regionOfInterest import RunRegion, regionOf
 from TextGuidedSegPanel.results import PhraseRecord
 from TextGuidedSegPanel.runner import DEFAULT_MODEL, Runner
 from TextGuidedSegPanel.samples import registerSamples, samplesIn
@@ -217,7 +218,7 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
         if volume is None:
             msg = "there is no volume to segment; load an image and pass its node"
             raise ImageError(msg)
-        reference = referenceOfName(model) if model else _referenceFor(volume)
+        reference = referenceOfName(model) if model else _referenceFor(volume, regionOf(region, volume))
         announce(find_model(reference))
         run = SegmentationRun(volume, lines, segmentation, callbacks or RunCallbacks(), roiNode=region)
         self.start(run, model=reference, threshold=threshold, device=chosenDevice())
@@ -226,9 +227,9 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
         return run.records
 
 
-def _referenceFor(volume) -> str:
+def _referenceFor(volume, region: RunRegion | None) -> str:
     models = installedModels()[0]
-    model, why = suitableModel(volume, tuple(models.values()), (models.get(DEFAULT_MODEL),))
+    model, why = suitableModel(volume, tuple(models.values()), (models.get(DEFAULT_MODEL),), region)
     if model is None:
         raise ImageError(why)
     if why:

@@ -23,6 +23,10 @@ class PhraseError(TextGuidedSegError):
     """A phrase is empty or too long."""
 
 
+class RegionNeededError(ImageError):
+    """A phrase names what the model finds in a smaller part of the patient only; other phrases can be answered."""
+
+
 class WeightsError(TextGuidedSegError):
     """Weights are missing, damaged (checksum) or of an unknown name."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from TextGuidedSegLib.errors import ImageError
+import numpy as np
+
+from TextGuidedSegLib.errors import ImageError, RegionNeededError
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.phrase import Phrase
 from TextGuidedSegLib.weights import Model, ModelCard, list_models
@@ -67,7 +70,7 @@ def check_phrase_fit(phrase: Phrase | None, image: Image, card: ModelCard) -> No
         card: The model's card.
 
     Raises:
-        ImageError: Asks for a region of interest, and says how large.
+        RegionNeededError: Asks for a region of interest, and says how large.
     """
     if image.kind != "volume" or phrase is None:
         return
@@ -80,7 +83,38 @@ def check_phrase_fit(phrase: Phrase | None, image: Image, card: ModelCard) -> No
                 f"{card.name!r} expects at most {field.largest_mm:g} mm along each side. Give a region of interest "
                 "around it"
             )
-            raise ImageError(msg)
+            raise RegionNeededError(msg)
+
+
+def largest_region_mm(card: ModelCard, phrases: Iterable[Phrase] = ()) -> float | None:
+    """Side of the largest region of interest in which a model finds what phrases name.
+
+    Args:
+        card: The model's card.
+        phrases: What was understood. Where no structure is named, the region has to do for any.
+
+    Returns:
+        Millimeters; None for a model that sets no limit.
+    """
+    sizes: list[float] = []
+    for structure in {place.structure for phrase in phrases for place in phrase.places}:
+        own = [field.largest_mm for field in card.fields_of_view if structure in field.structures]
+        sizes += own or [field.largest_mm for field in card.fields_of_view if not field.structures]
+    return min(sizes or [field.largest_mm for field in card.fields_of_view], default=None)
+
+
+def recognized(image: Image) -> Image:
+    """The image, as a CT if it does not say what it is and its values do.
+
+    To be asked before a part is cut out: a part without air does not show what the whole was.
+
+    Args:
+        image: The whole image.
+
+    Returns:
+        The same voxels, with the modality CT where they are Hounsfield units; any other image as it is.
+    """
+    return replace(image, modality="CT") if image.kind == "volume" and _looks_like_ct(image) else image
 
 
 def choose_model(image: Image, models: Sequence[Model] | None = None) -> tuple[Model, str]:
@@ -119,7 +153,7 @@ def _rank(image: Image, card: ModelCard) -> tuple[int, int, str]:
 
 
 def _nothing_fits(image: Image, models: Sequence[Model], refusals: dict[str, str]) -> str:
-    if image.kind == "volume" and (image.modality == "CT" or _looks_like_ct(image)):
+    if recognized(image).modality == "CT" and image.kind == "volume":
         return f"{_name(image)} is a CT. {NO_CT_MODEL}"
     alike = [refusals[model.card.name] for model in models if image.kind in model.card.kinds]
     if len(alike) == 1:  # the only model of that kind says best what is in its way
@@ -137,16 +171,17 @@ def _check_ct(image: Image, card: ModelCard) -> None:
         msg = f"{_name(image)} is a CT. {NO_CT_MODEL}"
         raise ImageError(msg)
     if _looks_like_ct(image):
-        msg = (
-            f"{_name(image)} holds values down to {image.array.min():g}, as a CT in Hounsfield units does. "
-            f"{NO_CT_MODEL}"
-        )
+        msg = f"{_name(image)} holds values down to {_lowest(image):g}, as a CT in Hounsfield units does. {NO_CT_MODEL}"
         raise ImageError(msg)
 
 
 def _looks_like_ct(image: Image) -> bool:
     """For files that do not say what they are, such as NIfTI."""
-    return image.modality in _SAYS_NOTHING and bool(image.array.min() <= _CT_AIR)
+    return image.modality in _SAYS_NOTHING and bool(_lowest(image) <= _CT_AIR)
+
+
+def _lowest(image: Image) -> float:
+    return float(np.fmin.reduce(image.array, axis=None))  # padding is often not a number
 
 
 def _check_field_of_view(image: Image, card: ModelCard) -> None:

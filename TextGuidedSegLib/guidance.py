@@ -5,8 +5,9 @@ measured in organ coordinates: an organ map over the image, read off the feature
 count as 0 and 1, so that a film that is shifted or taken closer keeps its left and its lower. An even map gives the
 image's own frame, which is where training begins.
 
-Bands of the levels start from those measured on chest films (rows that lesions of one level span, as a share of the
-height: upper 0.16-0.39, middle 0.37-0.61, lower 0.44-0.73); equal thirds would be wrong, and all of them are learned.
+Bands of the levels start, on films, from those measured on chest films (rows that lesions of one level span, as a
+share of the height: upper 0.16-0.39, middle 0.37-0.61, lower 0.44-0.73); equal thirds would be wrong. A volume is no
+chest: there *superior* is all above the middle, up to the last slice. All borders are learned; an open end is none.
 Sides have no offset: mirroring the image and swapping the words mirrors the region exactly.
 """
 
@@ -24,14 +25,17 @@ from torch.nn import functional
 from TextGuidedSegLib.language.units import DIRECTIONS
 from TextGuidedSegLib.text_encoder import PhraseUnits
 
-_LEVELS = ("upper", "middle", "lower")
-_ALONG = (("left", "right"), ("anterior", "posterior"), _LEVELS)  # directions along each axis of the patient
-_LEVEL_BANDS = ((0.22, 0.68), (-0.22, 0.26), (-0.46, 0.12))  # low and high, 1 is the top and -1 the bottom
-_START_WIDTH = 0.08
-_LEAST_WIDTH = 0.02
 # The standard deviation of an even map over [-1, 1] is 1 / sqrt(3): it then counts as the whole image.
 _EVEN = math.sqrt(3.0)
 _LEAST_EXTENT = 0.25
+_LEVELS = ("upper", "middle", "lower")
+_ALONG = (("left", "right"), ("anterior", "posterior"), _LEVELS)  # directions along each axis of the patient
+_LEVEL_BANDS = ((0.22, 0.68), (-0.22, 0.26), (-0.46, 0.12))  # low and high, 1 is the top and -1 the bottom
+# Beyond what any organ's coordinates reach: the other end of the image is at most 2 half sizes from its center.
+_OPEN = 2.5 / _LEAST_EXTENT
+_OPEN_BANDS = ((0.0, _OPEN), (-0.5, 0.5), (-_OPEN, 0.0))
+_START_WIDTH = 0.08
+_LEAST_WIDTH = 0.02
 
 
 class PatientAxes(NamedTuple):
@@ -112,8 +116,9 @@ class DirectionalGuidance(nn.Module):
     def __init__(self, axes: PatientAxes) -> None:
         super().__init__()
         self.axes = axes
-        self.low = nn.Parameter(torch.tensor([band[0] for band in _LEVEL_BANDS]))
-        self.high = nn.Parameter(torch.tensor([band[1] for band in _LEVEL_BANDS]))
+        bands = _LEVEL_BANDS if axes.front is None else _OPEN_BANDS
+        self.low = nn.Parameter(torch.tensor([band[0] for band in bands]))
+        self.high = nn.Parameter(torch.tensor([band[1] for band in bands]))
         self.front_edge = nn.Parameter(torch.zeros(()), requires_grad=axes.front is not None)
         start = math.log(math.expm1(_START_WIDTH - _LEAST_WIDTH))
         self.width = nn.Parameter(torch.full((3,), start))  # of the gates along left, front, top

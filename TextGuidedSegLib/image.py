@@ -112,7 +112,7 @@ class Image:
             msg = f"with an affine the array must be (I, J, K) or (I, J, K, C), got the shape {values.shape}"
             raise ImageError(msg)
         geometry = Geometry(values.shape[:3], np.asarray(affine_ijk_to_ras, dtype=np.float64))
-        if image_kind(geometry.shape, modality) == "volume":
+        if image_kind(geometry, modality) == "volume":
             return cls(values, geometry, geometry.axis_codes, "volume", modality)
         codes, assumed = film_axis_codes(geometry)
         return cls(values, geometry, codes, "film", modality, warnings=(ORIENTATION_ASSUMED,) if assumed else ())
@@ -138,18 +138,35 @@ class Image:
             raise ImageError(msg)
 
 
-def image_kind(shape: tuple[int, ...], modality: str | None) -> Kind:
+def image_kind(geometry: Geometry, modality: str | None) -> Kind:
     """Decide whether a grid is a film or a volume.
 
     Args:
-        shape: `(I, J, K)` voxels.
+        geometry: The grid, as the file has it.
         modality: DICOM modality, or None when the file does not say.
 
     Returns:
-        "film" for one slice of a projecting modality or of an unknown one. One slice of a CT or MR is a volume.
+        "film" for one slice of a projecting modality; one slice of a CT or MR is a volume. Where the file does not
+        say, its frame does: a coronal slice and one in the frame of a picture are films, any other one was scanned.
     """
-    flat = shape.count(1) == 1 and (modality is None or modality in FILM_MODALITIES)
-    return "film" if flat else "volume"
+    if geometry.shape.count(1) != 1:
+        return "volume"
+    if modality is not None:
+        return "film" if modality in FILM_MODALITIES else "volume"
+    across = geometry.shape.index(1)
+    is_film = geometry.axis_codes[across] in ("A", "P") or _lies_like_a_picture(geometry, across)
+    return "film" if is_film else "volume"
+
+
+def _lies_like_a_picture(geometry: Geometry, across: int) -> bool:
+    """Whether a slice has nothing of a scanner's frame: straight, from the world's origin, of no thickness of its own.
+
+    Formats that need a thickness get that of the pixels, or the 1 mm that ITK gives to every picture.
+    """
+    spacing = geometry.spacing_mm
+    is_straight = np.allclose(np.abs(geometry.affine_ijk_to_ras[:3, :3] / spacing).max(axis=0), 1, atol=1e-6)
+    nominal = np.isclose(spacing[across], [1.0, *np.delete(spacing, across)], rtol=1e-3)
+    return bool(is_straight and nominal.any() and np.allclose(geometry.origin_ras_mm, 0, atol=1e-3))
 
 
 def scalar_if_gray(array: NDArray[Any]) -> NDArray[Any]:

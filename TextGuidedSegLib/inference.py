@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,9 @@ import numpy as np
 
 from TextGuidedSegLib import familiarity
 from TextGuidedSegLib.disagreement import disagreements, found_elsewhere
+from TextGuidedSegLib.errors import PhraseError, RegionNeededError
 from TextGuidedSegLib.film_runner import FilmRunner
-from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model
+from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model, recognized
 from TextGuidedSegLib.image import Image, with_sound_values
 from TextGuidedSegLib.phrase import Phrase, parse
 from TextGuidedSegLib.presence import calibrated, presence_evidence, presence_score
@@ -89,7 +91,7 @@ class Segmenter:
                 model was made for, the region misses the image, or the image has no finite value.
         """
         bounds = None if region is None else region.bounds(image.geometry)
-        part = image if bounds is None else cropped(image, bounds)
+        part = image if bounds is None else cropped(recognized(image), bounds)
         check_fit(part, self.card, slices=slices)
         part = with_sound_values(part)  # arrays and scenes come here without a reader's checks
         kind = SliceRunner if slices else VolumeRunner if part.kind == "volume" else FilmRunner
@@ -123,13 +125,13 @@ class Segmenter:
 
         Raises:
             PhraseError: The phrase is empty or too long.
-            ImageError: The phrase names what the model finds in a smaller region only; it says how large.
+            RegionNeededError: The phrase names what the model finds in a smaller region only; it says how large.
             ValueError: The threshold is not in (0, 1).
             Cancelled: `is_cancelled` said so; the segmenter stays usable.
             RuntimeError: There is no image yet.
         """
         threshold = _checked_threshold(threshold, self.card.decision)
-        return self._answered(self._parsed(phrase), threshold, Reporter(progress, is_cancelled))
+        return self._answered(self._fitting(phrase), threshold, Reporter(progress, is_cancelled))
 
     def segment_each(
         self,
@@ -141,30 +143,73 @@ class Segmenter:
     ) -> Iterator[Result]:
         """Answer several phrases; the windows of a volume are read once for all that fit the memory together.
 
-        Results come one by one, so that no more than one has to be held. Arguments and errors are those of `segment`.
+        Results come one by one, so that no more than one has to be held. Arguments and errors are those of `segment`,
+        but a phrase that needs a region of interest keeps no other one from its answer: all others are answered first.
+
+        Raises:
+            RegionNeededError: After the last result, for all phrases that have none.
         """
         threshold = _checked_threshold(threshold, self.card.decision)
-        parsed = [self._parsed(phrase) for phrase in phrases]
+        parsed: list[Phrase | None] = []
+        refusals: dict[str, RegionNeededError] = {}
+        for phrase in phrases:
+            try:
+                parsed.append(self._fitting(phrase))
+            except RegionNeededError as error:
+                refusals[str(error)] = error
         report = Reporter(progress, is_cancelled)
-        at_once = self._runner.phrases_at_once if isinstance(self._runner, VolumeRunner) else 1
+        at_once = self.phrases_at_once
         for first in range(0, len(parsed), at_once):
             group = parsed[first : first + at_once]
             part = report.within(first / len(parsed), (first + len(group)) / len(parsed))
             yield from self._answered_together(group, threshold, part)
+        if refusals:
+            raise RegionNeededError("; ".join(refusals))
+
+    @property
+    def phrases_at_once(self) -> int:
+        """How many phrases `read_ahead` may be given; 1 on films, which share nothing."""
+        return self._runner.phrases_at_once if isinstance(self._runner, VolumeRunner) else 1
+
+    def read_ahead(
+        self,
+        phrases: Sequence[str | Phrase | None],
+        *,
+        progress: Progress | None = None,
+        is_cancelled: IsCancelled | None = None,
+    ) -> None:
+        """Read the windows of a volume once for several phrases; `segment` then answers each without the network.
+
+        For callers who want each answer, or its error, apart; `segment_each` does it by itself. Errors are those of
+        `segment`, but its refusals of phrases are left for it.
+
+        Args:
+            phrases: At most `phrases_at_once`.
+            progress: As for `segment`.
+            is_cancelled: As for `segment`.
+        """
+        parsed = []
+        for phrase in phrases:
+            with contextlib.suppress(PhraseError, RegionNeededError):
+                parsed.append(self._fitting(phrase))
+        self._read(parsed, Reporter(progress, is_cancelled))
+
+    def _read(self, phrases: Sequence[Phrase | None], report: Reporter) -> None:
+        if isinstance(self._runner, VolumeRunner):
+            with memory_said(self.device):
+                self._runner.run([_words(phrase) for phrase in phrases], report)
 
     def _answered_together(
         self, phrases: Sequence[Phrase | None], threshold: float, report: Reporter
     ) -> Iterator[Result]:
-        share = 0.0
-        if isinstance(self._runner, VolumeRunner) and len(phrases) > 1:
-            share = 0.8
-            with memory_said(self.device):
-                self._runner.run([_words(phrase) for phrase in phrases], report.within(0.0, share))
+        share = 0.8 if len(phrases) > 1 else 0.0
+        if share:
+            self._read(phrases, report.within(0.0, share))
         for number, phrase in enumerate(phrases):
             start, end = (share + (1 - share) * done / len(phrases) for done in (number, number + 1))
             yield self._answered(phrase, threshold, report.within(start, end))
 
-    def _parsed(self, phrase: str | Phrase | None) -> Phrase | None:
+    def _fitting(self, phrase: str | Phrase | None) -> Phrase | None:
         if self._part is None:
             msg = "call set_image before segment"
             raise RuntimeError(msg)
@@ -215,11 +260,11 @@ class Segmenter:
         return probability, pseudo_image, (probability >= threshold).view(np.uint8)
 
     def _understands(self, phrase: Phrase | None) -> bool:
-        return phrase is None or phrase.known or self._tokenizer.knows_a_word(phrase.normalized)
+        return phrase is None or phrase.known or self._tokenizer.knows_a_word(phrase.heard)
 
     def _warnings(self, phrase: Phrase | None, mask: np.ndarray) -> tuple[str, ...]:
         assert self._part is not None
-        warnings = self._part.warnings
+        warnings = (*self._part.warnings, *(phrase.doubts if phrase else ()))
         if isinstance(self._runner, SliceRunner):
             warnings = (*warnings, _SLICES_READ.format(name=self.card.name))
         if self._part.kind == "volume":  # a crop has no midline
@@ -242,7 +287,7 @@ class Segmenter:
 
 
 def _words(phrase: Phrase | None) -> str | None:
-    return None if phrase is None else phrase.normalized
+    return None if phrase is None else phrase.heard
 
 
 def _checked_threshold(threshold: float | None, decision: DecisionConfig) -> float:

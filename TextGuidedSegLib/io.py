@@ -95,7 +95,7 @@ def _read_file(path: Path) -> Image:
         return _dicom_image(array, geometry, header, path)
     if file_format in PICTURE_FORMATS:
         return _picture(array, file_format, path)
-    if image_kind(geometry.shape, None) == "volume":
+    if image_kind(geometry, None) == "volume":
         return Image(array, geometry, geometry.axis_codes, "volume", source=str(path))
     codes, assumed = film_axis_codes(geometry)
     return Image(array, geometry, codes, "film", warnings=(ORIENTATION_ASSUMED,) if assumed else (), source=str(path))
@@ -119,7 +119,7 @@ def _picture(array: NDArray[Any], file_format: FileFormat, path: Path) -> Image:
 def _dicom_image(array: NDArray[Any], geometry: Geometry, header: itk.Header, path: Path) -> Image:
     modality = header.tags.get(MODALITY)
     frames = geometry.shape[2]
-    if image_kind(geometry.shape, modality) == "film":
+    if image_kind(geometry, modality) == "film":
         return film_from_dicom(array, geometry, header.tags, str(path))
     if frames > 1 and (modality is None or modality in FILM_MODALITIES):
         msg = (

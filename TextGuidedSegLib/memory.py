@@ -6,7 +6,7 @@ import ctypes
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,9 @@ _BYTES_PER_VOXEL = 32
 _BYTES_PER_VOXEL_OF_VOLUME = 20
 # Copies of a feature map that are alive at once: input, output, skip connection, and the convolution's own buffers.
 _LIVE_MAPS = 6
+# Limit, use, and the part of the use that can be dropped, of the two versions of control groups.
+_SECOND_VERSION = ("memory.max", "memory.current", "inactive_file")
+_FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,56 @@ def pass_bytes(network: NetworkConfig) -> float:
     return 4 * _LIVE_MAPS * values
 
 
+def linux_host_bytes(root: Path = Path("/")) -> int | None:
+    """Main memory that programs can get without swapping, as Linux tells it; None where there are no such files.
+
+    A container, a batch system or a service may have less than the computer: the least of all limits counts.
+
+    Args:
+        root: Folder that `proc` and `sys` lie in.
+    """
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    free = [1024 * int(found[1])] if found else []
+    return min([*free, *_left_by_limits(root)], default=None)
+
+
+def _left_by_limits(root: Path) -> Iterator[int]:
+    """What each control group that this process is in leaves of its limit."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        is_first_version = "memory" in controllers.split(",")
+        if controllers and not is_first_version:
+            continue
+        mount = root / "sys/fs/cgroup" / ("memory" if is_first_version else "")
+        limit, used, cache = _FIRST_VERSION if is_first_version else _SECOND_VERSION
+        group = mount / path.lstrip("/")
+        # A limit of a group above counts too. In a container the path may be the host's, with only its end mounted.
+        for folder in (group, *(above for above in group.parents if above.is_relative_to(mount))):
+            numbers = [_number(folder / name) for name in (limit, used)]
+            if numbers[0] is not None and numbers[1] is not None:
+                yield max(0, numbers[0] - numbers[1] + _reclaimable(folder / "memory.stat", cache))
+
+
+def _number(file: Path) -> int | None:
+    """The number in a file; None for `max` and where there is no such file."""
+    text = _text(file).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _reclaimable(statistics: Path, name: str) -> int:
+    """Of what counts as used, copies of files that the system drops when memory is asked for."""
+    found = re.search(rf"^{name} (\d+)$", _text(statistics), re.MULTILINE)
+    return int(found[1]) if found else 0
+
+
+def _text(file: Path) -> str:
+    """Nothing where the system has no such file, or does not let this process read it."""
+    try:
+        return file.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+
+
 if sys.platform == "win32":
 
     class _MemoryStatus(ctypes.Structure):
@@ -95,6 +148,4 @@ else:
 
     def available_host_bytes() -> int | None:
         """Main memory that programs can get without swapping; None where the system does not say (macOS)."""
-        meminfo = Path("/proc/meminfo")
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", meminfo.read_text(), re.MULTILINE) if meminfo.exists() else None
-        return 1024 * int(found[1]) if found else None
+        return linux_host_bytes()

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from TextGuidedSegLib.film_runner import FilmRunner
+from TextGuidedSegLib.film_runner import FilmRunner, NetworkMaps
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, coded_geometry, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.network import FusedNetwork
+from TextGuidedSegLib.preprocessing import PreparedFilm
 from TextGuidedSegLib.running import Maps, Reporter
 from TextGuidedSegLib.text_encoder import PhraseTokenizer
 from TextGuidedSegLib.weights import ModelCard
 
 # How slices are looked at: columns, rows, and the axis across them, for axial, coronal and sagittal ones.
 _DISPLAYS: dict[str, AxisCodes] = {"S": ("L", "P", "S"), "A": ("L", "I", "A"), "R": ("P", "I", "R")}
+
+
+# Maps of earlier phrases that are kept for a new threshold.
+_KEPT_BYTES = 256 << 20
+
+
+class _Kept(NamedTuple):
+    """What is kept of one phrase: any slice as it was prepared, for the way back, and the network's maps of all."""
+
+    film: PreparedFilm
+    slices: list[NetworkMaps]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(maps.probability.nbytes + maps.pseudo_image.nbytes for maps in self.slices)
 
 
 class SliceRunner:
@@ -39,9 +56,12 @@ class SliceRunner:
         self._image = image
         self._slices = self._step.view(image.array)
         self._spacing = self._step.apply_to_geometry(image.geometry).spacing_mm.tolist()
+        self._kept: dict[str | None, _Kept] = {}
 
     def maps(self, words: str | None, report: Reporter) -> Maps:
-        """Answer one phrase; the evidence is that of the slice with the most.
+        """Answer one phrase; the same words do not run the network again while they are kept.
+
+        The evidence is that of the slice with the most.
 
         Args:
             words: Normalized phrase; None for no phrase.
@@ -50,19 +70,32 @@ class SliceRunner:
         Raises:
             Cancelled: The caller said so.
         """
-        count = self._slices.shape[2]
+        if words not in self._kept:
+            self._keep(words, self._run(words, report.within(0.0, 0.9)))
+        kept = self._kept[words]
         probability, pseudo_image = (np.zeros(self._image.geometry.shape, dtype=np.float32) for _ in range(2))
         views = [self._step.view(one) for one in (probability, pseudo_image)]
-        evidence = []
+        for number, maps in enumerate(kept.slices):
+            report(0.9 + 0.1 * number / len(kept.slices), "original grid")
+            for view, one in zip(views, (maps.probability, maps.pseudo_image), strict=True):
+                view[:, :, number] = kept.film.undo(one)[:, :, 0]
+        return Maps(max(maps.evidence for maps in kept.slices), probability, pseudo_image)
+
+    def _run(self, words: str | None, report: Reporter) -> _Kept:
+        count = self._slices.shape[2]
+        slices = []
         for number, film in enumerate(self._films()):
             runner = FilmRunner(self._network, self._tokenizer, card=self._card, image=film)
             part = report.within(number / count, (number + 1) / count)
             part(0.0, f"slice {number + 1} of {count}")
-            maps = runner.network_maps(words, part, mirrors=self._mirrors)
-            evidence.append(maps.evidence)
-            for view, one in zip(views, (maps.probability, maps.pseudo_image), strict=True):
-                view[:, :, number] = runner.film.undo(one)[:, :, 0]
-        return Maps(max(evidence), probability, pseudo_image)
+            slices.append(runner.network_maps(words, part, mirrors=self._mirrors))
+        return _Kept(runner.film, slices)
+
+    def _keep(self, words: str | None, kept: _Kept) -> None:
+        for earlier in list(self._kept):  # oldest first
+            if sum(one.size_bytes for one in (*self._kept.values(), kept)) > _KEPT_BYTES:
+                del self._kept[earlier]
+        self._kept[words] = kept
 
     def _films(self) -> Iterator[Image]:
         for number in range(self._slices.shape[2]):

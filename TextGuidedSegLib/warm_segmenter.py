@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -90,6 +90,15 @@ class WarmSegmenter:
         )
         smaller = (SMALLER_WINDOWS,) if self._smaller else ()
         return dataclasses.replace(result, warnings=(*result.warnings, *self._warnings, *smaller))
+
+    @property
+    def phrases_at_once(self) -> int:
+        """How many phrases `read_ahead` may be given; 1 where they share nothing."""
+        return self._ready().phrases_at_once
+
+    def read_ahead(self, phrases: Sequence[str], *, progress: Progress, is_cancelled: IsCancelled) -> None:
+        """Run the network for several phrases of a volume together, see `Segmenter.read_ahead`."""
+        self._within_memory(lambda: self._ready().read_ahead(phrases, progress=progress, is_cancelled=is_cancelled))
 
     def close(self) -> None:
         """Give the model, the image and the memory of the GPU back; only CUDA's own share stays until the end."""

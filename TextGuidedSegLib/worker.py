@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from TextGuidedSegLib import __version__
-from TextGuidedSegLib.errors import Cancelled, PhraseError, TextGuidedSegError
+from TextGuidedSegLib.errors import Cancelled, PhraseError, RegionNeededError, TextGuidedSegError
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.memory import MemoryForecast, available_host_bytes
 from TextGuidedSegLib.provenance import provenance_tags
@@ -38,7 +38,7 @@ from TextGuidedSegLib.worker_protocol import (
 )
 
 if TYPE_CHECKING:
-    from TextGuidedSegLib.inference import Result
+    from TextGuidedSegLib.inference import Progress, Result
     from TextGuidedSegLib.warm_segmenter import WarmSegmenter
 
 logger = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 # A library that hangs in C code without letting any thread run would outlive its parent; Python's own watchdog, which
 # needs no interpreter, ends it. Loading torch from a slow network disk stays far below this.
 _STUCK_S = 300.0
+# Of the time for phrases that are read together, the part until the first is answered.
+_READ_SHARE = 0.8
 
 
 class Worker:
@@ -190,17 +192,36 @@ class Worker:
             msg = "cancelled before the image was prepared"
             raise Cancelled(msg)
         warm.set_image(key, image)
-        for index in range(len(command["phrases"])):
-            self._answer(command, index, warm, warnings)
+        count, at_once = len(command["phrases"]), warm.phrases_at_once
+        for first in range(0, count, at_once):
+            group = range(first, min(first + at_once, count))
+            read = _READ_SHARE * len(group) if len(group) > 1 else 0.0
+            if read:
+                warm.read_ahead(
+                    command["phrases"][group.start : group.stop],
+                    progress=self._progress(command, first, first, read),
+                    is_cancelled=lambda: request in self._cancelled,
+                )
+            rest = (len(group) - read) / len(group)
+            for index in group:
+                progress = self._progress(command, index, first + read + rest * (index - first), rest)
+                self._answer(command, index, warm, progress, warnings)
         return True
 
-    def _answer(self, command: Message, index: int, warm: WarmSegmenter, warnings: tuple[str, ...]) -> None:
+    def _progress(self, command: Message, index: int, start: float, length: float) -> Progress:
+        """Tells of a part of a request that lasts from `start` on for a `length`, both counted in phrases."""
+        request, count = command["id"], len(command["phrases"])
+
+        def tell(share: float, stage: str) -> None:
+            overall = (start + share * length) / count
+            self._channel.send("progress", id=request, index=index, count=count, stage=stage, share=overall)
+
+        return tell
+
+    def _answer(
+        self, command: Message, index: int, warm: WarmSegmenter, progress: Progress, warnings: tuple[str, ...]
+    ) -> None:
         request, phrases = command["id"], command["phrases"]
-
-        def progress(share: float, stage: str) -> None:
-            overall = (index + share) / len(phrases)
-            self._channel.send("progress", id=request, index=index, count=len(phrases), stage=stage, share=overall)
-
         try:
             result = warm.segment(
                 phrases[index],
@@ -208,7 +229,7 @@ class Worker:
                 progress=progress,
                 is_cancelled=lambda: request in self._cancelled,
             )
-        except PhraseError as error:  # the other phrases are answered
+        except (PhraseError, RegionNeededError) as error:  # the other phrases are answered
             self._channel.send("error", id=request, index=index, **_described(error))
             return
         result = dataclasses.replace(result, warnings=(*result.warnings, *warnings))

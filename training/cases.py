@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,11 +37,13 @@ class Case:
         answer: The segmenter's answer.
         presence: The segmenter's presence score.
         overlap: Segmentation against truth.
-        hd95: In mm, or pixels when the spacing is unknown; nan when a mask is empty.
+        hd95: In `hd95_unit`; nan when a mask is empty.
         pseudo: Thresholded pseudo-image against truth.
         peak: Whether the pseudo-image peaks inside the truth; nan for an empty truth.
         side_mass: Share of its mass on the named side; nan unless the phrase names one side.
-        surface_dice: Of volumes whose spacing is known, at `SURFACE_TOLERANCE_MM`; nan for others and for empty masks.
+        surface_dice: Of volumes whose spacing is known, at `SURFACE_TOLERANCE_MM`; 0 when only one mask is empty, nan
+            when both are, and for other images.
+        hd95_unit: `mm` for volumes, whose spacing may be a nominal one, and for films of known spacing; otherwise `px`.
         kind: What was asked: `caption`, or one of `questions.ASKS`.
         subject: Equal for wordings of one meaning on one image.
         wording: Number of the wording.
@@ -64,6 +66,7 @@ class Case:
     peak: float
     side_mass: float
     surface_dice: float = math.nan
+    hd95_unit: Literal["mm", "px"] = "px"
     kind: str = "caption"
     subject: str = ""
     wording: int = 0
@@ -78,25 +81,39 @@ def summarize(cases: Sequence[Case]) -> dict[str, Any]:
     """All figures of a set of cases, as fractions of one."""
     total, pseudo = pooled([case.overlap for case in cases]), pooled([case.pseudo for case in cases])
     answers = [case.answer for case in cases]
-    surface = mean([case.surface_dice for case in cases])
+    units = {case.hd95_unit for case in cases}
     return {
         "n": len(cases),
         "dice_per_image": mean([case.overlap.dice for case in cases]),
         "iou_per_image": mean([case.overlap.iou for case in cases]),
         "dice_micro": total.dice,
         "iou_micro": total.iou,
-        "hd95": mean([case.hd95 for case in cases]),
-        "hd95_n": sum(not math.isnan(case.hd95) for case in cases),
+        "hd95": mean([case.hd95 for case in cases]) if len(units) == 1 else None,
+        "hd95_n": _count([case.hd95 for case in cases]),
+        "hd95_unit": units.pop() if len(units) == 1 else "mixed",
         "pseudo": {
             "dice_per_image": mean([case.pseudo.dice for case in cases]),
             "dice_micro": pseudo.dice,
             "peak_in_target": mean([case.peak for case in cases]),
             "named_side_mass": mean([case.side_mass for case in cases]),
         },
-        **({} if surface is None else {"surface_dice": surface, "surface_tolerance_mm": SURFACE_TOLERANCE_MM}),
+        **_surface([case.surface_dice for case in cases]),
         "answers": {answer: answers.count(answer) for answer in sorted(set(answers))},
         **figures(cases),
     }
+
+
+def _surface(scores: Sequence[float]) -> dict[str, Any]:
+    """Nothing where no image has a surface in millimeters."""
+    if not _count(scores):
+        return {}
+    return {
+        "surface_dice": mean(scores), "surface_dice_n": _count(scores), "surface_tolerance_mm": SURFACE_TOLERANCE_MM
+    }  # fmt: skip
+
+
+def _count(scores: Sequence[float]) -> int:
+    return sum(not math.isnan(score) for score in scores)
 
 
 def write_cases(path: Path, cases: Sequence[Case]) -> None:

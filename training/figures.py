@@ -29,14 +29,15 @@ from training.cases import SURFACE_TOLERANCE_MM
 from training.evaluate import evaluate, parse_options
 
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-# Columns that stay empty in all rows are left out: only volumes of known voxel size have millimeters.
+# Columns that stay empty in all rows are left out. Millimeters may be nominal ones, which the page has to say; the
+# tolerance of the surface Dice would mean nothing in those.
 _COLUMNS = {
     "films": lambda figure: str(figure["n"]),
     "Dice per image": lambda figure: _percent(figure["dice_per_image"]),
     "Dice micro": lambda figure: _percent(figure["dice_micro"]),
     "IoU per image": lambda figure: _percent(figure["iou_per_image"]),
-    "HD95 px": lambda figure: "" if "surface_dice" in figure else _length(figure["hd95"]),
-    "HD95 mm": lambda figure: _length(figure["hd95"]) if "surface_dice" in figure else "",
+    "HD95 px": lambda figure: _length(figure["hd95"]) if _unit(figure) == "px" else "",
+    "HD95 mm": lambda figure: _length(figure["hd95"]) if _unit(figure) == "mm" else "",
     f"surface Dice at {SURFACE_TOLERANCE_MM:g} mm": lambda figure: _percent(figure.get("surface_dice")),
     "pseudo-image alone, per image / micro": lambda figure: (
         f"{_percent(figure['pseudo']['dice_per_image'])} / {_percent(figure['pseudo']['dice_micro'])}"
@@ -145,6 +146,11 @@ def insert(page: str, text: str) -> str:
         message = f"the page has no place for the figures; it needs the lines {BEGIN} and {END}"
         raise ValueError(message)
     return f"{page.split(BEGIN)[0]}{BEGIN}\n\n{text}\n\n{END}{page.split(END)[1]}"
+
+
+def _unit(figure: Mapping[str, Any]) -> str:
+    unit: str = figure.get("hd95_unit", "px")  # figures of older cards are those of films
+    return unit
 
 
 def _length(length: float | None) -> str:

@@ -93,10 +93,13 @@ def surface_dice(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence
         tolerance_mm: In the unit of the spacing.
 
     Returns:
-        In [0, 1]; nan when either mask is empty.
+        In [0, 1]; 0 when only one mask is empty: a structure that was missed agrees nowhere. nan when both are: there
+        is no surface to agree about, and the mean over a set leaves such images out and says how many remain.
     """
-    if not prediction.any() or not truth.any():
+    if not prediction.any() and not truth.any():
         return math.nan
+    if not prediction.any() or not truth.any():
+        return 0.0
     tensors = [torch.from_numpy(mask > 0)[None, None] for mask in (prediction, truth)]
     return float(compute_surface_dice(*tensors, [tolerance_mm], include_background=True, spacing=list(spacing_mm)))
 

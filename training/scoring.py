@@ -93,6 +93,7 @@ class Scorer:
             surface_dice=surface_dice(result.mask, truth, image.geometry.spacing_mm.tolist(), SURFACE_TOLERANCE_MM)
             if image.kind == "volume" and image.spacing_known
             else math.nan,
+            hd95_unit="mm" if image.kind == "volume" or image.spacing_known else "px",
             kind=question.kind,
             subject=question.subject,
             wording=question.wording,

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from Testing.lib import tiny
-from TextGuidedSegLib.errors import ImageError
-from TextGuidedSegLib.fit import NO_CT_MODEL, check_fit, check_phrase_fit, choose_model
+from TextGuidedSegLib.errors import ImageError, RegionNeededError
+from TextGuidedSegLib.fit import NO_CT_MODEL, check_fit, check_phrase_fit, choose_model, largest_region_mm, recognized
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.phantom_volume import head_volume
 from TextGuidedSegLib.phrase import parse
+from TextGuidedSegLib.region import cropped
 from TextGuidedSegLib.weights import FieldOfView, Model, ModelCard, find_model, read_model
 
 CARDS: dict[str, dict[str, Any]] = {
@@ -90,6 +91,28 @@ def test_a_negative_mr_is_no_ct(models: tuple[Model, ...]) -> None:
     check_fit(volume(None, lowest=-300), models[3].card)
 
 
+def test_a_part_of_a_ct_is_still_a_ct(models: tuple[Model, ...]) -> None:
+    whole = volume(None, lowest=-1024)
+    part = cropped(recognized(whole), ((4, 20), (4, 20), (0, 8)))
+    assert part.array.min() >= 0, "there is no air in it"
+    for ask in (lambda: choose_model(part, models), lambda: check_fit(part, models[3].card)):
+        with pytest.raises(ImageError, match="CT") as refused:
+            ask()
+        assert NO_CT_MODEL in str(refused.value)
+
+
+def test_what_is_no_ct_or_says_so_itself_stays_as_it_is() -> None:
+    for image in (volume("MR", lowest=-2000), volume(None, lowest=-300), volume("CT", lowest=-1024), picture(40, 50)):
+        assert recognized(image) is image
+
+
+def test_padding_that_is_not_a_number_hides_no_ct(models: tuple[Model, ...]) -> None:
+    hounsfield = volume(None, lowest=-1024).array.astype(np.float32)
+    hounsfield[:, -1] = np.nan
+    with pytest.raises(ImageError, match="values down to -1024"):
+        check_fit(Image.from_array(hounsfield, np.eye(4)), models[3].card)
+
+
 def test_what_nothing_reads_is_said(models: tuple[Model, ...]) -> None:
     with pytest.raises(ImageError, match=r"is a grey film \(MG\), which no installed model reads \(installed: chest-"):
         choose_model(picture(40, 50, modality="MG"), models)
@@ -111,7 +134,7 @@ class TestFieldOfView:
             r"head\.nrrd spans 160 x 200 x 170 mm, which is too large to find the anterior hippocampus in: .* at most "
             r"80 mm along each side\. Give a region of interest"
         )
-        with pytest.raises(ImageError, match=asked):
+        with pytest.raises(RegionNeededError, match=asked):
             check_phrase_fit(parse("anterior hippocampus"), head, volume_card)
         check_phrase_fit(parse("left kidney"), head, volume_card)
         check_phrase_fit(None, head, volume_card)
@@ -119,6 +142,17 @@ class TestFieldOfView:
     def test_a_crop_does_not(self, volume_card: ModelCard) -> None:
         crop = head_volume(size_mm=(40.0, 60.0, 40.0), spacing_mm=(5.0, 5.0, 5.0)).image()
         check_phrase_fit(parse("hippocampus"), crop, volume_card)
+
+    def test_how_large_a_region_may_be(self, volume_card: ModelCard, models: tuple[Model, ...]) -> None:
+        for phrases, largest in (
+            ([], 80.0),
+            (["abnormality"], 80.0),
+            (["left hippocampus"], 80.0),
+            (["left ventricular cavity"], 400.0),
+            (["left ventricular cavity", "hippocampus"], 80.0),
+        ):
+            assert largest_region_mm(volume_card, map(parse, phrases)) == largest, phrases
+        assert largest_region_mm(models[0].card, [parse("hippocampus")]) is None
 
     def test_more_than_the_model_ever_saw_is_refused_at_once(self, volume_card: ModelCard) -> None:
         body = Image.from_array(np.zeros((50, 50, 90)), np.diag([10.0, 10.0, 10.0, 1.0]), "MR")

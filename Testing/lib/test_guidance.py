@@ -96,6 +96,36 @@ class TestPatientFrame:
             inside = (profile > 0.5 * profile.max()).nonzero()[:, 0] / 1000
             assert (inside.min().item(), inside.max().item()) == pytest.approx(band, abs=0.02)
 
+    @pytest.mark.parametrize("extent", [1.0, 0.25])
+    @pytest.mark.parametrize(("level", "last"), [("upper", -1), ("lower", 0)])
+    def test_in_a_volume_the_last_slice_is_the_surest(self, level: str, last: int, extent: float) -> None:
+        places = canonical_coordinates((2, 2, 100), torch.device("cpu"))
+        organ = OrganFrame(torch.zeros(1, 3), torch.full((1, 3), extent))
+        with torch.no_grad():
+            profile = DirectionalGuidance(VOLUME_AXES)(locations((level,)), places, organ)[0, 0, 0, 0]
+        assert profile[last] == profile.max() > 0.99
+        steps = profile.diff() if last else -profile.diff()
+        assert (steps >= 0).all(), "it never falls on the way there"
+        assert (profile > 0.5).sum() == 50
+
+    def test_in_a_volume_the_middle_is_around_it(self) -> None:
+        (middle,) = regions(VOLUME_AXES, ("middle",))
+        profile = middle[0, 0]
+        torch.testing.assert_close(profile, profile.flip(0), atol=1e-6, rtol=0)
+        assert profile[len(profile) // 2] == profile.max() > 0.99
+        assert profile[0] < 0.01
+
+    def test_what_was_learned_stays(self) -> None:
+        learned = DirectionalGuidance(VOLUME_AXES)
+        with torch.no_grad():
+            learned.low.copy_(torch.tensor([0.22, -0.22, -0.46]))
+            learned.high.copy_(torch.tensor([0.68, 0.26, 0.12]))
+            loaded = DirectionalGuidance(VOLUME_AXES)
+            loaded.load_state_dict(learned.state_dict())
+            bands = [one(locations(("lower",)), coordinates(VOLUME_AXES), whole(3)) for one in (learned, loaded)]
+        torch.testing.assert_close(*bands, atol=0, rtol=0)
+        assert bands[0][..., 0].max() < 0.01
+
     @FRAMES
     def test_levels_are_in_order(self, axes: PatientAxes) -> None:
         axis, sign = axes.top
@@ -268,7 +298,10 @@ class TestLearning:
         units = locations(*((name,) for name in DIRECTIONS))
         each = guidance(units, places, organ(features, places))
         (each * torch.randn_like(each)).sum().backward()
-        gradients = [guidance.low.grad, guidance.high.grad, guidance.width.grad[[0, 2]], organ.head.weight.grad]
+        low, high = guidance.low.grad, guidance.high.grad
+        if axes.front is not None:  # the upper band has no end above, the lower one none below
+            low, high = low[:2], high[1:]
+        gradients = [low, high, guidance.width.grad[[0, 2]], organ.head.weight.grad]
         if axes.front is not None:
             gradients += [guidance.width.grad[1:2], guidance.front_edge.grad[None]]
         assert all((gradient != 0).all() for gradient in gradients)

@@ -74,6 +74,20 @@ class TestFilms:
         assert Image.from_array(np.zeros((16, 16))).geometry.shape == (16, 16, 1)
 
 
+def moved_by(affine: np.ndarray, millimeters: tuple[float, float, float]) -> np.ndarray:
+    moved = affine.copy()
+    moved[:3, 3] += millimeters
+    return moved
+
+
+def turned(affine: np.ndarray, degrees: float) -> np.ndarray:
+    """About the patient's long axis."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    rotation = np.eye(4)
+    rotation[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    return rotation @ affine
+
+
 class TestVolumes:
     @pytest.mark.parametrize("codes", FILM_ORIENTATIONS, ids="".join)
     def test_every_orientation_comes_to_the_same_canonical_volume(self, codes: AxisCodes) -> None:
@@ -102,8 +116,37 @@ class TestVolumes:
     def test_one_slice_is_a_film_unless_a_scanner_made_it(
         self, shape: tuple[int, int, int], modality: str | None, kind: str
     ) -> None:
-        assert image_kind(shape, modality) == kind
+        assert image_kind(Geometry(shape, np.eye(4)), modality) == kind
         assert Image.from_array(np.zeros(shape), np.eye(4), modality).kind == kind
+
+    @pytest.mark.parametrize(
+        ("affine", "kind"),
+        [
+            (np.diag([0.7, 0.7, 5.0, 1.0]), "volume"),
+            (np.diag([5.0, 0.7, 0.7, 1.0])[:, [1, 2, 0, 3]], "volume"),  # sagittal
+            (moved_by(np.eye(4), (-90.0, -110.0, 35.0)), "volume"),
+            (turned(np.eye(4), 12.0), "volume"),
+            (np.eye(4), "film"),
+            (np.diag([-1.0, -1.0, 1.0, 1.0]), "film"),
+            (np.diag([0.14, 0.14, 0.14, 1.0]), "film"),
+            (np.diag([-0.14, -0.14, 1.0, 1.0]), "film"),  # a film that was saved again, with ITK's thickness
+            (
+                moved_by(coded_geometry((2, 2, 2), ("L", "I", "A"), (0.2, 0.2, 5.0)).affine_ijk_to_ras, (9, 8, 7)),
+                "film",
+            ),
+            (coded_geometry((2, 2, 2), FILM_CODES).affine_ijk_to_ras, "film"),
+        ],
+        ids=["thick", "sagittal", "placed", "oblique", "identity", "picture", "pixels", "1 mm", "coronal", "own"],
+    )
+    @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)], ids=["k", "i", "j"])
+    def test_a_slice_that_does_not_say_what_it_is_has_a_frame_that_does(
+        self, affine: np.ndarray, kind: str, order: tuple[int, int, int]
+    ) -> None:
+        shape = tuple((20, 30, 1)[axis] for axis in order)
+        image = Image.from_array(np.zeros(shape), affine[:, [*order, 3]])
+        assert image.kind == kind
+        for modality, told in (("MR", "volume"), ("DX", "film")):
+            assert Image.from_array(np.zeros(shape), affine[:, [*order, 3]], modality).kind == told
 
     @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 50), (50, 1, 1)])
     def test_a_point_or_a_line_is_refused(self, shape: tuple[int, int, int]) -> None:

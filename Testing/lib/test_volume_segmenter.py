@@ -11,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 
 from Testing.lib import tiny, tiny_volumes
-from TextGuidedSegLib import cli, volume_runner
-from TextGuidedSegLib.errors import Cancelled, ImageError
+from TextGuidedSegLib import cli, slice_runner, volume_runner
+from TextGuidedSegLib.errors import Cancelled, ImageError, PhraseError, RegionNeededError
 from TextGuidedSegLib.geometry import VOLUME_CODES, AxisCodes, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result, Segmenter
@@ -30,6 +30,14 @@ REGION = Region.ras_mm((5.0, 6.0, 8.0), (24.0, 30.0, 36.0))
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_volumes.write_model(tmp_path_factory.mktemp("volume") / "tiny-volume", decision=ALWAYS)
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    """Finds the hippocampus in less than the volume, which has 30 x 39 x 44 mm."""
+    fields = (FieldOfView(("hippocampus",), 35.0), FieldOfView((), 300.0))
+    folder = tmp_path_factory.mktemp("crops") / "crops"
+    return Segmenter(str(tiny_volumes.write_model(folder, fields_of_view=fields)), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +114,41 @@ class TestRegion:
             segmenter.set_image(tiny_volumes.volume_image(array), Region.ras_mm((500, 0, 0), (600, 9, 9)))
         np.testing.assert_array_equal(segmenter.segment(LEFT).probability, before.probability)
 
-    def test_a_phrase_for_a_smaller_field_of_view_asks_for_one(self, tmp_path: Path, array: np.ndarray) -> None:
-        fields = (FieldOfView(("hippocampus",), 35.0), FieldOfView((), 300.0))
-        segmenter = Segmenter(str(tiny_volumes.write_model(tmp_path / "crops", fields_of_view=fields)), device="cpu")
-        image = tiny_volumes.volume_image(array)  # 30 x 39 x 44 mm
-        segmenter.set_image(image)
-        with pytest.raises(ImageError, match=r"at most 35 mm along each side\. Give a region of interest"):
-            segmenter.segment("left hippocampus")
-        assert segmenter.segment("lung opacity").geometry is image.geometry
-        segmenter.set_image(image, REGION)
-        assert segmenter.segment("left hippocampus").region is not None
+    def test_a_phrase_for_a_smaller_field_of_view_asks_for_one(self, crops: Segmenter, array: np.ndarray) -> None:
+        image = tiny_volumes.volume_image(array)
+        crops.set_image(image)
+        with pytest.raises(RegionNeededError, match=r"at most 35 mm along each side\. Give a region of interest"):
+            crops.segment("left hippocampus")
+        assert crops.segment("lung opacity").geometry is image.geometry
+        crops.set_image(image, REGION)
+        assert crops.segment("left hippocampus").region is not None
+
+    def test_a_phrase_that_asks_for_one_keeps_no_other_from_its_answer(
+        self, crops: Segmenter, array: np.ndarray
+    ) -> None:
+        crops.set_image(tiny_volumes.volume_image(array))
+        results = crops.segment_each(["lung", "hippocampus", "left kidney", "right hippocampus"])
+        assert [next(results).phrase.text for _ in range(2)] == ["lung", "left kidney"]
+        with pytest.raises(RegionNeededError, match=r"the hippocampus in: .* Give a region of interest") as refused:
+            next(results)
+        assert str(refused.value).count("Give a region") == 1, "said once for both"
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_ct_without_air_in_the_region_is_refused_all_the_same(
+        self, named: bool, model: Path, segmenter: Segmenter, array: np.ndarray, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        hounsfield = array.astype(np.int16)
+        hounsfield[0] = -1024
+        image = tiny_volumes.volume_image(hounsfield, modality=None)
+        assert cropped(image, REGION.bounds(image.geometry)).array.min() > -900
+        with pytest.raises(ImageError, match="No CT model is shipped"):
+            segmenter.set_image(image, REGION)
+        sitk.WriteImage(sitk.GetImageFromArray(hounsfield), str(tmp_path / "ct.nii.gz"))
+        box = ["--region", "-2", "-2", "3", "-12", "-14", "20"]
+        asked = ["segment", str(tmp_path / "ct.nii.gz"), LEFT, *(["--model", str(model)] if named else [])]
+        assert cli.main([*asked, *box]) == 2
+        assert "No CT model is shipped" in capsys.readouterr().err
 
 
 class TestAnswers:
@@ -185,6 +218,22 @@ class TestAnswers:
         assert (told[0], told[-1]) == (0, pytest.approx(1))
         assert max(ran) == at_once, "as many as may be held are read together"
 
+    def test_read_ahead_each_is_answered_without_the_network(
+        self, segmenter: Segmenter, array: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image = tiny_volumes.volume_image(array)
+        segmenter.set_image(image)
+        alone = segmenter.segment(LEFT)
+        segmenter.set_image(image)
+        stages: list[str] = []
+        segmenter.read_ahead([LEFT, "", RIGHT], progress=lambda _, stage: stages.append(stage))
+        assert any(stage.startswith("window 2 of") for stage in stages)
+        monkeypatch.setattr("TextGuidedSegLib.network.FusedNetwork.segment", None)
+        np.testing.assert_array_equal(segmenter.segment(LEFT).probability, alone.probability)
+        assert segmenter.segment(RIGHT).probability.shape == image.geometry.shape
+        with pytest.raises(PhraseError):
+            segmenter.segment("")
+
     def test_cancelled_it_stays_usable(self, segmenter: Segmenter, array: np.ndarray) -> None:
         image = tiny_volumes.volume_image(array)
         segmenter.set_image(image)
@@ -241,6 +290,35 @@ class TestSlices:
         segmenter.segment(LEFT, progress=lambda _, stage: told.append(stage))
         assert "slice 5 of 5" in told
         assert not any("mirrored" in stage for stage in told)
+
+    def test_a_new_threshold_runs_no_network(
+        self, tiny_model: Path, array: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        segmenter = Segmenter(str(tiny_model), device="cpu")
+        image = tiny_volumes.volume_image(array[:, :, :5])
+        segmenter.set_image(image, slices=True)
+        first = segmenter.segment(LEFT, threshold=0.5)
+        other = segmenter.segment(RIGHT)
+        assert not np.array_equal(first.probability, other.probability)
+        monkeypatch.setattr("TextGuidedSegLib.network.FusedNetwork.forward", None)
+        second = segmenter.segment(LEFT, threshold=0.3)
+        assert second.presence == first.presence
+        np.testing.assert_array_equal(second.probability, first.probability)
+        np.testing.assert_array_equal(second.pseudo_image, first.pseudo_image)
+        np.testing.assert_array_equal(second.mask, first.probability >= 0.3)
+
+    def test_no_more_is_kept_than_fits(
+        self, tiny_model: Path, array: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        segmenter = Segmenter(str(tiny_model), device="cpu")
+        segmenter.set_image(tiny_volumes.volume_image(array[:, :, :5]), slices=True)
+        monkeypatch.setattr(slice_runner, "_KEPT_BYTES", 1)
+        first = segmenter.segment(LEFT)
+        segmenter.segment(RIGHT)
+        stages: list[str] = []
+        again = segmenter.segment(LEFT, progress=lambda _, stage: stages.append(stage))
+        assert "slice 5 of 5" in stages
+        np.testing.assert_array_equal(again.probability, first.probability)
 
     def test_cancelled_between_slices(self, tiny_model: Path, array: np.ndarray) -> None:
         segmenter = Segmenter(str(tiny_model), device="cpu")

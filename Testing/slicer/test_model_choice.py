@@ -24,7 +24,15 @@ def models(tmp_path: Path, module, monkeypatch: pytest.MonkeyPatch) -> Path:
     from TextGuidedSegPanel.modelFolder import chooseFolder
 
     for name, changes in {
-        "mr-structures": {"kinds": ["volume"], "modalities": ["MR"], "summary": "Structures in MR."},
+        "mr-structures": {
+            "kinds": ["volume"],
+            "modalities": ["MR"],
+            "summary": "Structures in MR.",
+            "fields_of_view": [
+                {"structures": ["hippocampus"], "largest_mm": 25.0},
+                {"structures": [], "largest_mm": 60.0},
+            ],
+        },
         "own-films": {"summary": "My films."},
     }.items():
         folder = tmp_path / "models" / name
@@ -73,6 +81,51 @@ def test_a_model_chosen_by_hand_stays(ui, scan) -> None:
     ui.phraseEdit.text = "right lung"
     assert ui.modelBox.currentText == "chest-xray"
     assert ui.modelLabel.text == find_model("chest-xray").card.summary
+
+
+@pytest.fixture
+def body(scene):
+    """A volume of 100 x 120 x 90 mm, which is more than the model of volumes was made for."""
+    values = np.random.default_rng(0).integers(0, 900, (20, 24, 18)).astype(np.int16)
+    return add_volume(scene, values, np.diag([5.0, 5.0, 5.0, 1.0]), name="body")
+
+
+def test_a_body_is_read_as_soon_as_a_region_is_small_enough(ui, body) -> None:
+    from TextGuidedSegPanel.regionOfInterest import newRegion
+
+    ui.inputVolumeSelector.setCurrentNode(body)
+    assert "Give a region of interest" in ui.modelLabel.text
+    region = newRegion(body)
+    ui.regionSelector.setCurrentNode(region)
+    assert "Give a region of interest" in ui.modelLabel.text
+    region.SetSize(40, 40, 40)
+    assert ui.modelBox.currentText == "mr-structures"
+    assert "Structures in MR." in ui.modelLabel.text
+
+
+@pytest.mark.parametrize(("phrase", "largest_mm"), [("", 25), ("left hippocampus", 25), ("myocardium", 60)])
+def test_a_new_region_is_one_in_which_the_phrase_is_found(ui, body, phrase: str, largest_mm: float) -> None:
+    from TextGuidedSegPanel.regionOfInterest import regionOf
+
+    ui.inputVolumeSelector.setCurrentNode(body)
+    ui.phraseEdit.text = phrase
+    ui.newRegionButton.click()
+    assert ui.modelBox.currentText == "mr-structures"
+    sides = [5 * (high - low) for low, high in regionOf(ui.regionSelector.currentNode(), body).bounds]
+    assert largest_mm - 10 <= max(sides) <= largest_mm
+
+
+def test_a_script_with_a_region_of_a_body_gets_the_model_that_reads_the_region(
+    models: Path, logic, client, body
+) -> None:
+    from TextGuidedSegPanel.regionOfInterest import newRegion
+
+    from TextGuidedSegLib.errors import ImageError
+
+    with pytest.raises(ImageError, match="Give a region of interest"):
+        logic.process(body, "myocardium")
+    logic.process(body, "myocardium", wait=False, region=newRegion(body, 60.0))
+    assert client.asked[-1]["model"] == str(models / "mr-structures")
 
 
 def test_a_ct_is_answered_with_one_sentence(ui, scene) -> None:

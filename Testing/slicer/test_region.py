@@ -148,6 +148,28 @@ def test_a_new_region_is_the_middle_of_the_image(scene, parents: str, number: in
     assert newRegion(volume).GetName() != roi.GetName()
 
 
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.7, 1.3, 9.0), (2.0, 3.0, 30.0)])
+@pytest.mark.parametrize("largest", [80.0, 17.0, 1.0])
+def test_a_new_region_is_no_larger_than_a_model_expects(scene, spacing, largest: float) -> None:
+    shape = tuple(int(200 / size) for size in spacing)
+    volume = add_volume(scene, np.zeros(shape, np.int16), np.diag([*spacing, 1.0]))
+    region = regionOf(newRegion(volume, largest), volume)
+    for (low, high), size, count in zip(region.bounds, spacing, shape, strict=True):
+        assert (high - low) * size <= max(largest, 2 * size)  # one layer of voxels at least, two around the middle
+        assert abs((low + high) / 2 - count / 2) <= 1
+    assert regionOf(newRegion(volume, 1000.0), volume).bounds == regionOf(newRegion(volume), volume).bounds
+
+
+def test_the_part_of_a_ct_without_air_is_still_a_ct(scene) -> None:
+    values = np.random.default_rng(0).integers(0, 99, SHAPE).astype(np.int16)
+    values[0] = -1024
+    volume = add_volume(scene, values, np.eye(4))
+    image = imageFromVolume(volume)
+    seen = RunRegion(BOUNDS, image.geometry).seen(image)
+    assert (image.modality, seen.modality) == (None, "CT")
+    assert seen.array.min() >= 0
+
+
 def test_a_new_region_of_a_film_is_seen_from_the_side_too(scene) -> None:
     film = add_volume(scene, np.zeros((40, 30, 1), np.int16), np.diag([0.2, 0.2, 0.2, 1]))
     roi = newRegion(film)

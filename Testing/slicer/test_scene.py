@@ -156,6 +156,20 @@ def test_a_film_from_the_dicom_database_follows_its_tags(scene, monkeypatch: pyt
     assert imageFromVolume(film).axis_codes == ("L", "I", "P")
 
 
+def test_a_lone_slice_of_a_scanner_is_a_thin_volume_and_a_centered_picture_a_film(scene) -> None:
+    lying = np.diag([-0.7, -0.7, 5.0, 1.0])
+    scanned = add_volume(scene, counting(FILM), lying)
+    assert imageFromVolume(scanned).kind == "volume"
+    centered = PICTURE.copy()
+    centered[:2, 3] = [10.0, 8.5]
+    picture = add_volume(scene, counting(FILM), centered)
+    assert imageFromVolume(picture).kind == "volume"
+    storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName("film.png")
+    picture.SetAndObserveStorageNodeID(storage.GetID())
+    assert imageFromVolume(picture).kind == "film"
+
+
 def test_gray_stored_as_color_becomes_scalar_and_color_stays(scene) -> None:
     gray = counting(FILM).astype(np.uint8)
     color = np.stack([gray, gray, 255 - gray], axis=-1)

@@ -56,12 +56,13 @@ def test_questions_have_a_table_of_their_own_without_the_columns_that_do_not_app
     assert obedience.splitlines()[-1] == "| empty sides | 2 | 97.50 |"
 
 
-def test_lengths_are_in_mm_where_the_voxel_size_is_known_and_in_pixels_elsewhere() -> None:
-    sized = {**SCORES, "hd95": 1.25, "surface_dice": 0.875}
-    header, _, crop, stack = figures.table({"crop": sized, "stack": {**SCORES, "hd95": 3.0}}).splitlines()
+def test_lengths_have_the_unit_that_the_report_says() -> None:
+    crop = {**SCORES, "hd95": 1.25, "hd95_unit": "mm", "surface_dice": 0.875}
+    stack, film = {**SCORES, "hd95": 4.5, "hd95_unit": "mm"}, {**SCORES, "hd95": 3.0, "hd95_unit": "px"}
+    header, _, *rows = figures.table({"crop": crop, "stack": stack, "film": film}).splitlines()
     assert [name.strip() for name in header.split("|")[6:9]] == ["HD95 px", "HD95 mm", "surface Dice at 1 mm"]
-    assert [cell.strip() for cell in crop.split("|")[6:9]] == ["", "1.2", "87.50"]
-    assert [cell.strip() for cell in stack.split("|")[6:9]] == ["3.0", "", ""]
+    cells = [[cell.strip() for cell in row.split("|")[6:9]] for row in rows]
+    assert cells == [["", "1.2", "87.50"], ["", "4.5", ""], ["3.0", "", ""]]
 
 
 def test_each_kind_of_question_is_a_figure(evaluation: Evaluation) -> None:

@@ -44,9 +44,9 @@ class Failure:
     Attributes:
         requestId: Number of the request.
         phraseIndex: The phrase, or None if the whole request ended.
-        kind: Class of the error: one of the library's ("ImageError", "PhraseError", "WeightsError", "DeviceError",
-            "Cancelled"), "ImportError" (packages are missing), "OSError" (disk), "ProcessError" (the process died, hung
-            or did not start) or "InternalError".
+        kind: Class of the error: one of the library's ("ImageError", "PhraseError", "RegionNeededError",
+            "WeightsError", "DeviceError", "Cancelled"), "ImportError" (packages are missing), "OSError" (disk),
+            "ProcessError" (the process died, hung or did not start) or "InternalError".
         sentence: What was wrong and what to do, for people.
     """
 

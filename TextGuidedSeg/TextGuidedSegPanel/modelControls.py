@@ -9,12 +9,13 @@ import qt
 from slicer.i18n import tr as _
 
 from TextGuidedSegLib.errors import WeightsError
-from TextGuidedSegLib.weights import Model
+from TextGuidedSegLib.weights import Model, ModelCard
 
 from . import terms
 from .machineSettings import DEVICE, DEVICES, MODEL, chosenDevice, chosenModel
 from .modelChoice import suitableModel
 from .modelFolder import chooseFolder, chosenFolder, installedModels
+from .regionOfInterest import RunRegion
 from .setupTexts import breakable
 
 
@@ -31,6 +32,8 @@ class ModelControls:
         self._models: dict[str, Model] = {}
         self.problem, self._isFilling = "", False
         self._volumeNode, self._why = None, ""
+        self._size: list[int] | None = None  # of the region
+        self._isRead = True
         self._fillModels()
         ui.deviceBox.addItems([_("Automatic"), _("CPU"), _("Graphics card (CUDA)")])
         ui.deviceBox.currentIndex = DEVICES.index(chosenDevice())
@@ -57,18 +60,28 @@ class ModelControls:
         """Whether the license of the chosen model's weights was accepted on this computer."""
         return self.model is not None and terms.areAccepted(self.model)
 
-    def follow(self, volumeNode) -> None:
+    @property
+    def cardOfVolumes(self) -> ModelCard | None:
+        """Card of the chosen model if it reads volumes, else of the first one that does; None if none is installed."""
+        cards = [model.card for model in (self.model, *self._models.values()) if model is not None]
+        return next((card for card in cards if "volume" in card.kinds), None)
+
+    def follow(self, volumeNode, region: RunRegion | None = None) -> None:
         """Take the model that is for a newly chosen image, and say why if it is not the one that was chosen.
 
         Args:
             volumeNode: The image; None for none. What is chosen by hand afterwards stays until the next image.
+            region: What runs are limited to; None for the whole image. A part may be read where the whole was not.
         """
-        if volumeNode is self._volumeNode:
+        size = None if region is None else [high - low for low, high in region.bounds]
+        isAnother = volumeNode is not self._volumeNode
+        if not isAnother and (self._isRead or size == self._size):
             return
-        self._volumeNode, self._why = volumeNode, ""
+        self._volumeNode, self._size, self._why, self._isRead = volumeNode, size, "", True
         if volumeNode is not None:
             preferred = (self.model, chosenModel(self._models))
-            model, self._why = suitableModel(volumeNode, tuple(self._models.values()), preferred)
+            model, self._why = suitableModel(volumeNode, tuple(self._models.values()), preferred, region)
+            self._isRead = model is not None
             if model is not None and model is not self.model:
                 self._isFilling = True  # the next image may be for the user's own choice again
                 self._ui.modelBox.currentIndex = list(self._models).index(model.card.name)
@@ -106,7 +119,7 @@ class ModelControls:
         if self._isFilling:
             return
         qt.QSettings().setValue(MODEL, self._ui.modelBox.currentText)
-        self._why = ""
+        self._why, self._isRead = "", True
         self._show()
         self._onChanged()
 

@@ -17,7 +17,7 @@ from .modelFolder import referenceOf
 from .overlayControls import OverlayControls
 from .phraseEntry import PhraseEntry
 from .phrases import remembered
-from .regionControls import RegionControls
+from .regionControls import RegionControls, largestSide
 from .results import PhraseRecord
 from .runView import RunView
 from .segmentationRun import RunCallbacks, SegmentationRun
@@ -41,7 +41,7 @@ class Panel:
         self._ui, self._logic = ui, logic
         self._parameters = None
         self._overlay = OverlayControls(ui, logic.results)
-        self._region = RegionControls(ui, self._onRegionMoved)
+        self._region = RegionControls(ui, self._onRegionMoved, self._largestRegion)
         self._memory = MemoryControls(ui)
         self._segments = SegmentControls(ui, logic, self.update)
         self._corrections = CorrectionControls(ui, logic, self.update)
@@ -83,7 +83,7 @@ class Panel:
         self._corrections.update()
         self._overlay.update(self._parameters)
         self._region.update(self._parameters)
-        self._models.follow(self._parameters.inputVolume if self._parameters is not None else None)
+        self._followImage()
         self._updateButton()
 
     def focus(self) -> None:
@@ -139,8 +139,16 @@ class Panel:
         self._setExamples()
         self._updateButton()
 
+    def _followImage(self) -> None:
+        self._models.follow(self._parameters.inputVolume if self._parameters is not None else None, self._region.region)
+
+    def _largestRegion(self) -> float | None:
+        card = self._models.cardOfVolumes
+        return None if card is None else largestSide(card, self._entry.phrases())
+
     def _onRegionMoved(self) -> None:
         self._region.update(self._parameters)
+        self._followImage()
         self._updateButton()
 
     def _whyNot(self) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 
 import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.errors import PhraseError, TextGuidedSegError
+from TextGuidedSegLib.fit import largest_region_mm
+from TextGuidedSegLib.phrase import parse
+from TextGuidedSegLib.weights import ModelCard
 
 from .regionOfInterest import RunRegion, newRegion, regionOf
 
@@ -19,11 +23,12 @@ class RegionControls(VTKObservationMixin):
     Args:
         ui: Widgets by name.
         onChanged: Called when the region was moved.
+        largestMm: Asked for the longest side that a new region may have; None for any.
     """
 
-    def __init__(self, ui, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui, onChanged: Callable[[], None], largestMm: Callable[[], float | None]) -> None:
         super().__init__()
-        self._ui, self._onChanged = ui, onChanged
+        self._ui, self._onChanged, self._largestMm = ui, onChanged, largestMm
         self._parameters, self._watched = None, None
         self.problem = ""
         self.region: RunRegion | None = None
@@ -67,4 +72,14 @@ class RegionControls(VTKObservationMixin):
 
     def _onNew(self) -> None:
         if self._parameters is not None and self._parameters.inputVolume is not None:
-            self._parameters.region = newRegion(self._parameters.inputVolume)
+            self._parameters.region = newRegion(self._parameters.inputVolume, self._largestMm())
+
+
+def largestSide(card: ModelCard, phrases: Iterable[str]) -> float | None:
+    """The longest side, in mm, of a region in which a model finds what was typed; None for any."""
+    understood = []
+    for phrase in phrases:
+        # What cannot be read yet names nothing: too long, or the package that reads it comes before the first run.
+        with contextlib.suppress(PhraseError, ImportError):
+            understood.append(parse(phrase))
+    return largest_region_mm(card, understood)

@@ -15,6 +15,7 @@ import slicer
 import vtk
 
 from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.fit import recognized
 from TextGuidedSegLib.geometry import Geometry
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.provenance import PREFIX
@@ -47,12 +48,17 @@ class RunRegion:
     bounds: Bounds
     geometry: Geometry
 
+    def part(self, image: Image) -> Image:
+        """What the model looks at: a film as it is, of a volume the box, which says CT if the whole looks so.
+
+        It shares the voxels of the image.
+        """
+        return image if image.kind == "film" else cropped(recognized(image), self.bounds)
+
     def seen(self, image: Image) -> Image:
-        """What the model gets: a film as it is, of a volume a copy of the box."""
-        if image.kind == "film":
-            return image
-        part = cropped(image, self.bounds)
-        return replace(part, array=part.array.copy(order="K"))
+        """What the model gets: `part`, of a volume as a copy."""
+        part = self.part(image)
+        return part if part is image else replace(part, array=part.array.copy(order="K"))
 
     def limited(self, result: PhraseResult) -> PhraseResult:
         """A result on the volume's whole grid with nothing outside the region, whatever the model was given.
@@ -125,8 +131,12 @@ def regionOf(roiNode, volumeNode) -> RunRegion | None:
     return RunRegion((first, second, third), geometry)
 
 
-def newRegion(volumeNode):
+def newRegion(volumeNode, largestMm: float | None = None):
     """Create a region of interest in the middle of a volume, along its axes and below its transform.
+
+    Args:
+        volumeNode: The volume.
+        largestMm: What a model expects each side of a part of a volume to be at most; None for any size.
 
     Returns:
         The new `vtkMRMLMarkupsROINode`.
@@ -146,13 +156,18 @@ def newRegion(volumeNode):
             place.SetElement(row, column, axes[row, column])
         place.SetElement(row, 3, center[row])
     roiNode.SetAndObserveObjectToNodeMatrix(place)
-    roiNode.SetSize(*np.maximum(_NEW_SHARE * geometry.spacing_mm * geometry.shape, _thickness(geometry)))
+    roiNode.SetSize(*_newSize(geometry, largestMm))
     roiNode.GetDisplayNode().SetFillVisibility(False)  # what is inside is to be seen
     return roiNode
 
 
-def _thickness(geometry: Geometry) -> np.ndarray:
-    return np.where(np.array(geometry.shape) == 1, _LEAST_THICKNESS_MM, 0.0)
+def _newSize(geometry: Geometry, largestMm: float | None) -> np.ndarray:
+    size = _NEW_SHARE * geometry.spacing_mm * geometry.shape
+    isFlat = np.array(geometry.shape) == 1
+    if largestMm is not None and not isFlat.any():
+        # Voxels count whole if their centers lie inside, so a box holds up to one voxel more than its own size.
+        size = np.minimum(size, np.maximum(largestMm - geometry.spacing_mm, geometry.spacing_mm))
+    return np.where(isFlat, np.maximum(size, _LEAST_THICKNESS_MM), size)
 
 
 def _places(roiNode, volumeNode) -> np.ndarray:

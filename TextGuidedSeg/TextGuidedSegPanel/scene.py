@@ -56,7 +56,8 @@ def imageFromVolume(volumeNode, *, shared: bool = False) -> Image:
     array = scalar_if_gray(voxels if shared else voxels.copy(order="K"))
     geometry = Geometry(array.shape[:3], _ijkToRas(volumeNode))
     modality = _modality(volumeNode)
-    kind = image_kind(geometry.shape, modality)
+    # A picture file came from no scanner, wherever Slicer centers it.
+    kind = image_kind(geometry, modality or ("OT" if isPicture(volumeNode) else None))
     dicomTags = _dicomTags(volumeNode)
     if kind == "film" and dicomTags and geometry.shape[2] == 1:
         return replace(film_from_dicom(array, geometry, dicomTags, name), geometry=geometry)
