@@ -14,6 +14,7 @@ what `val` then says stays untouched.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import math
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.errors import RegionNeededError, TextGuidedSegError
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.phrase import parse, swap_sides
@@ -104,7 +105,8 @@ def measure(
             continue
         nothing = _phrase_for_nothing(row, image, number, never_shown) if swapped else None
         if nothing is not None:
-            measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
+            with contextlib.suppress(RegionNeededError):  # refused with advice: the network was not asked
+                measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
     return measured
 
 

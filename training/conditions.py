@@ -28,17 +28,24 @@ UNTRUE = frozenset({"none", "shuffled", "swapped"})
 """Conditions under which the words do not name what the mask shows."""
 
 
-def under_condition(phrases: Sequence[str], condition: str, seed: int) -> list[str | None]:
+Reword = Callable[[str, int, int | str], list[str]]
+"""Other wordings of a phrase, so many, by a seed: `rewording.wordings` or `heldout.wordings`."""
+
+
+def under_condition(
+    phrases: Sequence[str], condition: str, seed: int, *, reword: Reword = wordings
+) -> list[str | None]:
     """The phrase that each case is given.
 
     Args:
         phrases: The cases' own phrases.
         condition: One of `CONDITIONS`.
         seed: Seed of `shuffled` and `paraphrased`.
+        reword: Where `paraphrased` has its words from; by default from the training grammars.
 
     Raises:
-        ValueError: The condition is unknown, is `shuffled` and all phrases are the same, or is `contradictory` and a
-            phrase cannot be made so.
+        ValueError: The condition is unknown, is `shuffled` and all phrases are the same, is `contradictory` and a
+            phrase cannot be made so, or is `paraphrased` and there is no other wording of a phrase.
     """
     if condition not in CONDITIONS:
         msg = f"the condition must be one of {', '.join(CONDITIONS)}, got {condition!r}"
@@ -48,7 +55,7 @@ def under_condition(phrases: Sequence[str], condition: str, seed: int) -> list[s
     if condition == "shuffled":
         return list(shuffled(phrases, seed))
     if condition == "paraphrased":
-        return [wordings(phrase, 1, f"{seed} {row}")[0] for row, phrase in enumerate(phrases)]
+        return [reword(phrase, 1, f"{seed} {row}")[0] for row, phrase in enumerate(phrases)]
     change = _CHANGES.get(condition)
     return [phrase if change is None else change(phrase) for phrase in phrases]
 

@@ -3,8 +3,15 @@
 * `wrong_side_leakage`: predicted pixels on the side that the phrase excludes, of all predicted pixels of phrases that
   name one side. Sides divide the film halfway between the lungs where those are known, else they are its halves.
 * `outside_level_excess`: share of the predicted pixels outside the named side and level, less the same share of the
-  truth; of phrases that name a level of the lung on films whose lungs are known. Shares of all pixels together.
+  truth; of phrases that name a level of the lung on films whose lungs are known. Shares of all pixels together. The
+  truth is all that was drawn where the caption speaks of that level, which thirds of a lung hold only in part: below 0
+  the answer keeps to the third more strictly than whoever drew the lesions.
+* `outside_cut_level`: the share alone, of questions whose truth was cut to the level (`questions.CUT_BY_LEVEL`), so
+  that nothing of it lies outside. These two have different zeros and never go into one figure.
 * `empty_accuracy`: phrases for what is not there that were answered by an empty mask; *unsure* is wrong.
+* `answered_by_words`: share of those phrases that were answered without asking the network: *not understood*,
+  *contradictory*, *negated*.
+* `empty_accuracy_by_network`: `empty_accuracy` of the others.
 * `found_recall`: phrases for what is there that were answered *found*.
 * `unsure_rate`: *unsure* among all phrases of both kinds.
 * `presence_auroc`: how often presence ranks what is there above what is not, within one source; the lowest of the
@@ -12,7 +19,9 @@
 * `ece`: expected calibration error of presence in ten bins of equal width; what is there and what is not weigh the
   same, as they do in `training.calibrate`, because nobody knows how often users ask in vain.
 * `error_auroc`: how often a wrong pixel is more uncertain than a right one, over all pixels of all cases.
-* `paraphrase_spread`: range of the mean Dice between numbered wordings of the same phrases.
+* `paraphrase_spread`: range of the mean Dice between numbered wordings of the same phrases. Each number has other words
+  on each image, so differences cancel in it.
+* `paraphrase_spread_per_subject`: range of Dice between the wordings of one phrase on one image, mean over all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +33,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from training.metrics import mean
+from training.questions import CUT_BY_LEVEL
 
 if TYPE_CHECKING:
     from training.cases import Case
@@ -32,6 +42,9 @@ BINS = 2048
 """Bins of the uncertainty; as fine as this, ties between pixels change no figure."""
 
 CALIBRATION_BINS = 10
+
+WORD_ANSWERS = frozenset({"not_understood", "contradictory", "negated"})
+"""Answers that words alone decide, whatever the network sees."""
 
 
 class Share(NamedTuple):
@@ -52,6 +65,8 @@ class Missing(NamedTuple):
     reason: str
 
 
+_ONE_WORDING = Missing("every meaning was said in one way only: see --wordings")
+_NO_PHRASE_FOR_NOTHING = Missing("no phrase is known to name nothing: see --ask")
 _NO_ANSWERS = Missing("no phrase is known to name something that is there, or nothing: see --ask")
 
 
@@ -83,9 +98,18 @@ def wrong_side_leakage(cases: Sequence[Case]) -> float | Missing:
 
 def outside_level_excess(cases: Sequence[Case]) -> float | Missing:
     """See the file's docstring."""
+    return _outside([case for case in cases if case.kind not in CUT_BY_LEVEL], "outside_cut_level")
+
+
+def outside_cut_level(cases: Sequence[Case]) -> float | Missing:
+    """See the file's docstring."""
+    return _outside([case for case in cases if case.kind in CUT_BY_LEVEL], "outside_level_excess")
+
+
+def _outside(cases: Sequence[Case], others: str) -> float | Missing:
     pairs = [case.outside for case in cases if case.outside is not None]
     if not pairs:
-        return Missing("no phrase names a level of the lung on a film whose lungs are known")
+        return Missing(f"no phrase names a level of the lung on a film whose lungs are known, or see {others}")
     predicted, true = ([pair[place] for pair in pairs] for place in (0, 1))
     if not any(share.whole for share in predicted) or not any(share.whole for share in true):
         return Missing("every mask or every truth is empty")
@@ -94,9 +118,30 @@ def outside_level_excess(cases: Sequence[Case]) -> float | Missing:
 
 def empty_accuracy(cases: Sequence[Case]) -> float | Missing:
     """See the file's docstring."""
-    answers = [case.answer for case in cases if case.expected == "empty"]
-    if not answers:
-        return Missing("no phrase is known to name nothing: see --ask")
+    answers = _answers_to_nothing(cases)
+    return _right_about_nothing(answers) if answers else _NO_PHRASE_FOR_NOTHING
+
+
+def answered_by_words(cases: Sequence[Case]) -> float | Missing:
+    """See the file's docstring."""
+    answers = _answers_to_nothing(cases)
+    return sum(answer in WORD_ANSWERS for answer in answers) / len(answers) if answers else _NO_PHRASE_FOR_NOTHING
+
+
+def empty_accuracy_by_network(cases: Sequence[Case]) -> float | Missing:
+    """See the file's docstring."""
+    answers = _answers_to_nothing(cases)
+    asked = [answer for answer in answers if answer not in WORD_ANSWERS]
+    if answers and not asked:
+        return Missing("words alone decided about every phrase for what is not there")
+    return _right_about_nothing(asked) if asked else _NO_PHRASE_FOR_NOTHING
+
+
+def _answers_to_nothing(cases: Sequence[Case]) -> list[str]:
+    return [case.answer for case in cases if case.expected == "empty"]
+
+
+def _right_about_nothing(answers: Sequence[str]) -> float:
     return sum(answer not in ("found", "unsure") for answer in answers) / len(answers)
 
 
@@ -178,12 +223,27 @@ def error_auroc(cases: Sequence[Case]) -> float | Missing:
 def paraphrase_spread(cases: Sequence[Case]) -> float | Missing:
     """See the file's docstring."""
     dice: dict[int, list[float]] = defaultdict(list)
-    for case in cases:
+    for case in _said_in_several_ways(cases):
         dice[case.wording].append(case.overlap.dice)
-    if len(dice) < 2:
-        return Missing("every meaning was said in one way only: see --wordings")
+    if not dice:
+        return _ONE_WORDING
     means = [mean(values) or 0.0 for values in dice.values()]
     return max(means) - min(means)
+
+
+def paraphrase_spread_per_subject(cases: Sequence[Case]) -> float | Missing:
+    """See the file's docstring."""
+    dice: dict[str, list[float]] = defaultdict(list)
+    for case in _said_in_several_ways(cases):
+        dice[case.subject].append(case.overlap.dice)
+    return sum(max(values) - min(values) for values in dice.values()) / len(dice) if dice else _ONE_WORDING
+
+
+def _said_in_several_ways(cases: Sequence[Case]) -> list[Case]:
+    ways: dict[str, set[int]] = defaultdict(set)
+    for case in cases:
+        ways[case.subject].add(case.wording)
+    return [case for case in cases if len(ways[case.subject]) > 1]
 
 
 def _pooled(shares: Sequence[Share]) -> float:
@@ -193,10 +253,14 @@ def _pooled(shares: Sequence[Share]) -> float:
 _FIGURES: dict[str, Callable[[Sequence[Case]], float | Missing]] = {
     "wrong_side_leakage": wrong_side_leakage,
     "outside_level_excess": outside_level_excess,
+    "outside_cut_level": outside_cut_level,
     "empty_accuracy": empty_accuracy,
+    "answered_by_words": answered_by_words,
+    "empty_accuracy_by_network": empty_accuracy_by_network,
     "found_recall": found_recall,
     "unsure_rate": unsure_rate,
     "ece": calibration_error,
     "error_auroc": error_auroc,
     "paraphrase_spread": paraphrase_spread,
+    "paraphrase_spread_per_subject": paraphrase_spread_per_subject,
 }

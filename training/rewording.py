@@ -17,12 +17,8 @@ from TextGuidedSegLib.phrase import MAX_PHRASE_LENGTH, Phrase, parse
 from training import grammar, grammar_volume
 
 MOST_WORDINGS = 10
-"""Wordings of one meaning that there are for every phrase."""
+"""Wordings of one meaning that can be asked for."""
 
-_FRAMES = (
-    "show {}", "find {}", "please show {}", "mark {}", "where is {}?", "search for {}", "i look for {}", "outline {}",
-    "please find {}", "please mark {}",
-)  # fmt: skip
 # Words that the vocabulary gives no place and no finding.
 _PREAMBLE = "the present examination shows "
 _ADDITION = ", of moderate contrast, with hazy and slightly irregular margins, as described by an experienced reader"
@@ -107,7 +103,7 @@ def contradicted(phrase: str) -> str:
 
 
 def wordings(phrase: str, count: int, seed: int | str) -> list[str]:
-    """Other wordings with the same meaning, from the training grammars and from frames such as *find ...*.
+    """Other wordings with the same meaning, from the training grammars: such as the network was taught.
 
     Args:
         phrase: What is to be said otherwise.
@@ -115,25 +111,54 @@ def wordings(phrase: str, count: int, seed: int | str) -> list[str]:
         seed: Equal seeds give equal wordings of equal phrases.
 
     Returns:
-        As many different wordings as asked for; the phrase's own is none of them. A count that it names is kept or
-        left out.
+        As many wordings as asked for, see `first_different`. A count that the phrase names is kept or left out.
 
     Raises:
         PhraseError: The phrase is empty or too long.
-        ValueError: Too many are asked for.
+        ValueError: Too many are asked for, or more than the grammars have.
+    """
+    found = parse(phrase)
+    candidates = _from_grammar(found, random.Random(f"{seed} {found.normalized}"))
+    return first_different(found, filter(lambda text: says_the_same(parse(text), found), candidates), count)
+
+
+def first_different(found: Phrase, texts: Iterable[str], count: int) -> list[str]:
+    """The first texts that are different inputs of the network: from each other and from the phrase itself.
+
+    What only asks (*please find*) the parser leaves out, and abbreviations it expands: such texts are one input.
+
+    Args:
+        found: The phrase.
+        texts: What it could be said in.
+        count: How many, at most `MOST_WORDINGS`.
+
+    Raises:
+        ValueError: Too many are asked for, or there are fewer.
     """
     if not 0 <= count <= MOST_WORDINGS:
         msg = f"there are up to {MOST_WORDINGS} wordings of a phrase, got {count}"
         raise ValueError(msg)
-    found = parse(phrase)
-    rng = random.Random(f"{seed} {found.normalized}")
-    chosen: dict[str, str] = {_plain(found.normalized): ""}
-    for text in _candidates(found, rng):
+    chosen = {plain_input(found.text): ""}
+    for text in texts:
         if len(chosen) > count:
             break
-        if _plain(text) not in chosen and _says_the_same(parse(text), found):
-            chosen[_plain(text)] = text
+        chosen.setdefault(plain_input(text), text)
+    if len(chosen) <= count:
+        msg = (
+            f"the phrase {found.text!r} has {len(chosen) - 1} other wordings that the network can tell apart, {count} "
+            "were asked for; ask for fewer, choose other rows (--where) or the other source (--wordings-from)"
+        )
+        raise ValueError(msg)
     return list(chosen.values())[1:]
+
+
+def plain_input(phrase: str) -> str:
+    """What the network sees of a phrase, without punctuation at its end.
+
+    Raises:
+        PhraseError: The phrase is empty or too long.
+    """
+    return parse(phrase).normalized.strip(" .?!")
 
 
 def zones_of(phrase: Phrase) -> dict[str, tuple[str, ...]] | None:
@@ -149,22 +174,43 @@ def zones_of(phrase: Phrase) -> dict[str, tuple[str, ...]] | None:
     return {side: tuple(level for level in grammar.LEVELS if level in named) for side, named in zones.items()}
 
 
-def _candidates(found: Phrase, rng: random.Random) -> Iterator[str]:
-    """Wordings from the grammar that knows the phrase, then frames, which there are for every phrase."""
-    key, zones = grammar_volume.caption_key(found.normalized), zones_of(found)
-    whole = _lungs(zones) if found.finding is None else None
+def whole_lungs(phrase: Phrase) -> str | None:
+    """Name in `grammar.STRUCTURES` of the lungs that a phrase names as a whole, without a finding."""
+    zones = zones_of(phrase)
+    named = [side for side, levels in (zones or {}).items() if levels]
+    if phrase.finding or zones is None or any(len(zones[side]) != len(grammar.LEVELS) for side in named):
+        return None
+    return "both lungs" if len(named) == 2 else f"{named[0]} lung"
+
+
+def says_the_same(one: Phrase, other: Phrase) -> bool:
+    """Whether both are about a finding or neither, at the same places; a count may be left out of the first one."""
+    sides = [one.frame, other.frame] if other.side != "none" else []  # without a side there is nothing to be meant
+    flags = [(each.finding is None, each.negated, each.contradictory) for each in (one, other)]
+    is_same = flags[0] == flags[1] and len(set(sides)) < 2 and _zoned(one) == _zoned(other)
+    return is_same and one.count in (None, other.count)
+
+
+def shuffled_texts(texts: Iterable[str], rng: random.Random) -> list[str]:
+    """Different texts in random order."""
+    different = list(dict.fromkeys(texts))
+    rng.shuffle(different)
+    return different
+
+
+def _from_grammar(found: Phrase, rng: random.Random) -> Iterator[str]:
+    """Wordings from the grammar that knows the phrase."""
+    key, zones, whole = grammar_volume.caption_key(found.normalized), zones_of(found), whole_lungs(found)
     if key in grammar_volume.STRUCTURES:
-        yield from _shuffled(grammar_volume.STRUCTURES[key], rng)
-    elif whole is not None:
-        yield from _shuffled(grammar.STRUCTURES[whole], rng)
-    elif zones is not None and found.frame == "patient":
+        yield from shuffled_texts(grammar_volume.STRUCTURES[key], rng)
+    if whole is not None:
+        yield from shuffled_texts(grammar.STRUCTURES[whole], rng)
+    if zones is not None and found.frame == "patient":
         for _ in range(8 * MOST_WORDINGS):
             if found.finding is None:
                 yield grammar.place_words(zones, rng)
             else:
                 yield grammar.finding_phrase(zones, found.count, rng)
-    core = found.normalized.rstrip(" .?!")
-    yield from (frame.format(core) for frame in _shuffled(_FRAMES, rng))
 
 
 def _general(finding: Item, *, areas: bool) -> str:
@@ -173,20 +219,6 @@ def _general(finding: Item, *, areas: bool) -> str:
     if area and areas:
         return area.group()
     return "abnormalities" if finding.term.plural or finding.text.endswith("s") else "abnormality"
-
-
-def _lungs(zones: dict[str, tuple[str, ...]] | None) -> str | None:
-    """Name in `grammar.STRUCTURES` of whole lungs."""
-    named = [side for side, levels in (zones or {}).items() if levels]
-    if zones is None or any(len(zones[side]) != len(grammar.LEVELS) for side in named):
-        return None
-    return "both lungs" if len(named) == 2 else f"{named[0]} lung"
-
-
-def _says_the_same(one: Phrase, other: Phrase) -> bool:
-    """Whether both are about a finding or neither, at the same places."""
-    flags = [(each.finding is None, each.negated, each.contradictory, each.frame) for each in (one, other)]
-    return flags[0] == flags[1] and _zoned(one) == _zoned(other) and one.count in (None, other.count)
 
 
 def _zoned(phrase: Phrase) -> frozenset[tuple[str, str, str]]:
@@ -221,13 +253,3 @@ def _dropped(phrase: str, is_dropped: Callable[[Item], bool]) -> str:
 def _leads(item: Item) -> bool:
     """A word such as *in the*, which means nothing without what follows."""
     return item.kind in ("prepositions", "conjunctions", "other") and item.term.name != "areas"
-
-
-def _plain(text: str) -> str:
-    return text.lower().strip(" .?!")
-
-
-def _shuffled(texts: Iterable[str], rng: random.Random) -> list[str]:
-    different = list(dict.fromkeys(texts))
-    rng.shuffle(different)
-    return different

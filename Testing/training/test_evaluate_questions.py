@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,20 @@ from Testing.training.tiny import LESIONS, lesion_film
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phrase import parse
+from training import heldout
 from training.cases import CASE_COLUMNS
-from training.evaluate import main
+from training.datasets.index import read_index
+from training.evaluate import asked as asked_of
+from training.evaluate import changed, main, parse_options
 from training.lung_zones import LungZones, save_zones
-from training.rewording import wordings
+from training.questions import Question
+from training.rewording import plain_input, wordings
 
 BY_LESIONS = "one_side,one_level,part_level,empty_side,empty_level"
 FIGURES = (
-    "wrong_side_leakage", "outside_level_excess", "empty_accuracy", "found_recall", "unsure_rate", "presence_auroc",
-    "ece", "error_auroc", "paraphrase_spread",
+    "wrong_side_leakage", "outside_level_excess", "empty_accuracy", "answered_by_words", "empty_accuracy_by_network",
+    "found_recall", "unsure_rate", "presence_auroc", "ece", "error_auroc", "paraphrase_spread",
+    "paraphrase_spread_per_subject",
 )  # fmt: skip
 
 
@@ -57,6 +63,8 @@ def test_each_kind_of_question_is_a_group_with_all_figures(asked: dict[str, Any]
         for name in FIGURES:
             assert (report[name] is None) == (name in report["not_applicable"]), name
     assert all(asked[name] is not None for name in FIGURES)
+    assert groups["one_level"]["outside_cut_level"] is None
+    assert asked["outside_level_excess"] == groups["one_level"]["outside_level_excess"]
     assert asked["settings"]["lungs_from"] == "file"
     assert asked["cut_truth"]["side"]["dice_per_image"] == pytest.approx(1)
 
@@ -90,7 +98,7 @@ def test_films_without_known_lungs_are_asked_only_what_needs_none(evaluation: Ev
 def test_a_film_of_several_rows_is_asked_once(structure_evaluation: Evaluation) -> None:
     report = structure_evaluation.report("--ask", "finding_on_normal,other_structure", split="val")
     assert {name: group["n"] for name, group in report["groups"].items()} == {
-        "finding_on_normal": 1, "other_structure": 2,
+        "finding_on_normal": 18, "other_structure": 2,
     }  # fmt: skip
 
 
@@ -102,8 +110,68 @@ def test_lungs_in_ten_wordings(structure_evaluation: Evaluation) -> None:
     for group in report["groups"].values():
         assert 0 <= group["paraphrase_spread"] <= 1
         assert group["wrong_side_leakage"] is not None
+        assert group["paraphrase_spread"] <= group["paraphrase_spread_per_subject"] <= 1
+    assert report["settings"]["wordings_from"] == {"source": "heldout", "version": heldout.content()["version"]}
     cases = dataclasses.replace(structure_evaluation).cases(*arguments, "--split", "val")
-    assert {case["phrase"] for case in cases if case["group"] == "left lung"} == set(wordings("Left lung.", 10, 0))
+    said = {case["phrase"] for case in cases if case["group"] == "left lung"}
+    assert said == set(heldout.wordings("Left lung.", 10, 0))
+
+
+def options_for(*more: str) -> argparse.Namespace:
+    return parse_options(["--weights", "w", "--data", "d", "--split", "val", "--out", "o.json", *more])
+
+
+def said(index: Path, *more: str) -> tuple[list[Question], int | None]:
+    """What the rows of an index are asked, and how much of that is changed."""
+    rows, options = read_index(index), options_for(*more)
+    every = asked_of(rows, {}, options)
+    return [question for each in every for question in each], changed(rows, every, options)
+
+
+@pytest.mark.parametrize("more", [("--wordings", "4"), ("--condition", "paraphrased")])
+def test_wordings_are_held_out_ones_unless_those_of_training_are_asked_for(
+    lesion_index: Path, more: tuple[str, ...]
+) -> None:
+    held_out, training = said(lesion_index, *more), said(lesion_index, *more, "--wordings-from", "training")
+    assert held_out == said(lesion_index, *more, "--wordings-from", "heldout") != training
+    for questions, number in (held_out, training):
+        assert number == len(questions)
+        assert len({plain_input(each.phrase or "") for each in questions}) > len(LESIONS) / 2
+    first = wordings(LESIONS[0].caption, 4, 0)
+    assert [each.phrase for each in training[0] if each.subject == "0"] == first or "paraphrased" in more
+
+
+def test_the_report_counts_the_phrases_that_were_really_changed(lesion_index: Path) -> None:
+    everything = len(LESIONS)
+    for more, expected in {
+        (): 0,
+        ("--condition", "swapped"): everything,
+        ("--condition", "none"): everything,
+        ("--condition", "count_removed"): everything,
+        ("--condition", "description_removed"): 0,  # no caption of these describes anything
+        ("--pose", "mirrored"): 0,  # other words for another film
+        ("--phrase", "opacity", "--condition", "location_removed"): 0,
+    }.items():
+        assert said(lesion_index, *more)[1] == expected, more
+    shuffled, number = said(lesion_index, "--condition", "shuffled")
+    captions = [row.caption for row in LESIONS]
+    same = sum(each.phrase == caption for each, caption in zip(shuffled, captions, strict=True))
+    assert number == everything - same
+    assert said(lesion_index, "--ask", "other_structure")[1] is None
+
+
+def test_words_that_lost_their_place_name_more_than_the_mask_of_a_part(
+    structure_index: Path, lesion_index: Path, tmp_path: Path
+) -> None:
+    lungs, _ = said(structure_index, "--condition", "location_removed")
+    told = {str(each.phrase): each.expected for each in lungs}
+    assert told["lung."] == "unknown"
+    assert told["lungs."] == "present"  # still both of them
+    assert {each.expected for each in said(structure_index)[0]} == {"present"}
+    lesions, _ = said(lesion_index, "--condition", "location_removed")
+    assert {each.expected for each in lesions} == {"present"}  # they name all that is drawn, and so does the caption
+    pictures, _ = said(write_polyp_set(tmp_path), "--condition", "location_removed")
+    assert {each.expected for each in pictures} == {"present"}
 
 
 def test_a_contradiction_is_right_only_when_nothing_is_marked(evaluation: Evaluation) -> None:
@@ -147,6 +215,10 @@ def test_the_uncertainty_is_that_of_the_result(evaluation: Evaluation) -> None:
         (["--ask", "one_side", "--condition", "swapped"], "--ask has phrases of its own"),
         (["--ask", "one_side"], "none of the 4 rows can be asked one_side"),
         (["--ask", "one_side", "--lungs", "no.npz"], "no.npz is no file of lung zones"),
+        (["--wordings-from", "training"], "--wordings-from training would change nothing"),
+        (["--ask", "other_structure", "--wordings", "2", "--wordings-from", "heldout"], "would change nothing"),
+        (["--condition", "none", "--wordings", "3"], "--condition none says nothing, which has no 3 wordings"),
+        (["--phrase", "aorta", "--wordings", "2"], "'aorta' has 0 other wordings that the network can tell apart, 2"),
     ],
 )
 def test_a_mistake_is_one_line(

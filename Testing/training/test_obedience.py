@@ -13,8 +13,9 @@ from training.metrics import Overlap
 from training.obedience import BINS, Share, auroc, error_auroc, error_counts, figures
 
 NAMES = {
-    "wrong_side_leakage", "outside_level_excess", "empty_accuracy", "found_recall", "unsure_rate", "presence_auroc",
-    "ece", "error_auroc", "paraphrase_spread",
+    "wrong_side_leakage", "outside_level_excess", "outside_cut_level", "empty_accuracy", "answered_by_words",
+    "empty_accuracy_by_network", "found_recall", "unsure_rate", "presence_auroc", "ece", "error_auroc",
+    "paraphrase_spread", "paraphrase_spread_per_subject",
 }  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def case(dice: tuple[int, int, int] = (1, 1, 1), answer: str = "found", presence
 
 def told(present: str, empty: str, source: str = "") -> list[Case]:
     """Cases by letters: f(ound), u(nsure), n(ot found)."""
-    words = {"f": "found", "u": "unsure", "n": "not_found", "x": "not_understood"}
+    words = {"f": "found", "u": "unsure", "n": "not_found", "x": "not_understood", "c": "contradictory", "o": "negated"}
     made = [case(answer=words[letter], expected="present", source=source) for letter in present]
     return made + [case(answer=words[letter], expected="empty", source=source) for letter in empty]
 
@@ -48,6 +49,27 @@ def test_a_level_is_left_only_as_far_as_the_truth_leaves_it() -> None:
     assert figures([same])["outside_level_excess"] == 0
     more = case(outside=(Share(35, 100), Share(0, 200)))
     assert figures([same, more])["outside_level_excess"] == pytest.approx(60 / 200 - 50 / 400)
+
+
+def test_a_truth_that_was_cut_to_the_level_and_one_that_was_not_never_meet_in_one_figure() -> None:
+    whole = case(outside=(Share(10, 100), Share(30, 100)), kind="one_level")
+    caption = case(outside=(Share(20, 100), Share(30, 100)))
+    cut = case(outside=(Share(40, 100), Share(0, 100)), kind="part_level")
+    report = figures([whole, caption, cut])
+    assert report["outside_level_excess"] == pytest.approx(-0.15)
+    assert report["outside_cut_level"] == pytest.approx(0.4)
+    assert figures([cut])["outside_level_excess"] is figures([whole])["outside_cut_level"] is None
+
+
+def test_what_words_alone_decide_is_no_merit_of_the_network() -> None:
+    report = figures(told("", "xxcofun"))
+    assert report["empty_accuracy"] == pytest.approx(5 / 7)
+    assert report["answered_by_words"] == pytest.approx(4 / 7)
+    assert report["empty_accuracy_by_network"] == pytest.approx(1 / 3)
+    by_words, by_network = figures(told("x", "xo")), figures(told("x", "fn"))
+    assert (by_words["answered_by_words"], by_words["empty_accuracy_by_network"]) == (1, None)
+    assert by_network["answered_by_words"] == 0
+    assert by_network["empty_accuracy_by_network"] == by_network["empty_accuracy"] == 0.5
 
 
 def test_unsure_counts_as_wrong_on_both_sides() -> None:
@@ -123,3 +145,21 @@ def test_the_spread_is_between_wordings_and_not_between_films() -> None:
     assert figures(cases)["paraphrase_spread"] == pytest.approx(0)
     worse = [*cases, case((0, 1, 1), wording=1), case(easy, wording=0), case(easy, wording=2)]
     assert figures(worse)["paraphrase_spread"] == pytest.approx(1 / 3)
+
+
+def test_differences_that_cancel_between_subjects_still_spread_each_of_them() -> None:
+    right, wrong = (1, 1, 1), (0, 1, 1)
+    cases = [case(right, subject="a"), case(wrong, subject="a", wording=1)]
+    cases += [case(wrong, subject="b"), case(right, subject="b", wording=1)]
+    report = figures(cases)
+    assert (report["paraphrase_spread"], report["paraphrase_spread_per_subject"]) == (0, 1)
+    steady = [case((1, 2, 2), subject="c", wording=wording) for wording in range(2)]
+    assert figures([*cases, *steady])["paraphrase_spread_per_subject"] == pytest.approx(2 / 3)
+
+
+def test_what_was_said_once_has_no_spread_and_changes_none() -> None:
+    once = [case((0, 1, 1), subject="once")]
+    assert figures(once)["paraphrase_spread_per_subject"] is figures(once)["paraphrase_spread"] is None
+    twice = [case((1, 2, 2), subject="twice", wording=wording) for wording in range(2)]
+    report = figures([*once, *twice])
+    assert (report["paraphrase_spread"], report["paraphrase_spread_per_subject"]) == (0, 0)

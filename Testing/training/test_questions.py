@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from Testing.training.tiny import LESIONS, lesion_film
-from TextGuidedSegLib.language.vocabulary import default_vocabulary
+from TextGuidedSegLib.language.words import word_texts
 from TextGuidedSegLib.phantom import chest_film
 from TextGuidedSegLib.phrase import parse
-from training import grammar
+from training import grammar, grammar_picture, grammar_volume
 from training.cut_truth import (
+    DEFAULT_LUNGS,
     canonical,
     caption_places,
     ceiling,
@@ -29,6 +31,8 @@ from training.lung_zones import LungZones, save_zones
 from training.questions import ASKS, UNSEEN_STRUCTURES, Question, questions
 from training.rewording import zones_of
 from training.scoring import Scorer
+
+OF_NO_PLACE = ("other_structure", "unseen_structure", "wrong_image")
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +90,43 @@ class TestQuestions:
         once, again = (questions(rows["dev_both"], ASKS, 4, 7) for _ in range(2))
         assert once == again
         assert once != questions(rows["dev_both"], ASKS, 4, 8)
-        for subject in {question.subject for question in once}:
+        for subject in {question.subject for question in once if question.kind not in OF_NO_PLACE}:
             assert [each.wording for each in once if each.subject == subject] == [0, 1, 2, 3]
 
-    def test_unseen_words_are_in_no_training_grammar_and_the_vocabulary_lists_some_of_them(self) -> None:
-        assert not set(UNSEEN_STRUCTURES) & set(grammar.ABSENT_STRUCTURES)
-        known = [parse(words, default_vocabulary()).known for words in UNSEEN_STRUCTURES]
-        assert 0 < sum(known) < len(known)
+    def test_what_names_something_else_each_time_is_no_wording_of_one_meaning(self, rows: dict[str, Row]) -> None:
+        asked = questions(rows["dev_both"], OF_NO_PLACE, 6, 0)
+        assert len({question.subject for question in asked}) == len(asked) == 3 * 6
+        assert {question.wording for question in asked} == {0}
 
-    def test_a_normal_film_is_asked_for_a_finding_and_no_other_one(self, structure_index: Path) -> None:
+    def test_unseen_words_are_in_no_training_grammar_and_the_vocabulary_lists_some_of_them(self) -> None:
+        taught = [*grammar.corpus(600), *grammar_volume.corpus(300)]
+        taught += [phrase for picture in grammar_picture.ABSENT for phrase in grammar_picture.corpus(picture, 300)]
+        words = {word for phrase in taught for word in word_texts(parse(phrase).normalized)}
+        for name in UNSEEN_STRUCTURES:
+            assert set(word_texts(name)) - words, name
+        assert sum(parse(name).known for name in UNSEEN_STRUCTURES) == 10
+
+    def test_the_network_is_asked_for_most_unseen_things_and_for_some_of_them_nothing_but_the_word_is_said(
+        self, rows: dict[str, Row]
+    ) -> None:
+        asked = [parse(each.phrase or "") for each in questions(rows["dev_left"], ["unseen_structure"], 1000, 0)]
+        assert 0.55 < sum(each.known for each in asked) / len(asked) < 0.8
+        beside = [each for each in asked if each.known and each.unknown]
+        assert 0.25 < len(beside) / len(asked) < 0.5
+        assert {each.side for each in beside} == {"left", "right", "none"}
+        assert {place.levels for each in beside for place in each.places} >= {("upper",), ("middle",), ("lower",)}
+        assert {"opacity", None} < {each.finding for each in beside}
+        assert not any(each.negated or each.contradictory or each.corrections for each in asked)
+
+    def test_a_normal_film_is_asked_for_a_finding_at_every_place_and_no_other_one_is(
+        self, structure_index: Path
+    ) -> None:
         for row in read_index(structure_index):
-            found = questions(row, ["finding_on_normal"], 1, 0)
+            found = questions(row, ["finding_on_normal"], 2, 0)
             assert bool(found) == (row.columns["note"] == "normal")
+            assert len(found) in (0, 2 * 18)
+            places = {str(zones_of(parse(question.phrase or ""))) for question in found}
+            assert len(places) == len({question.subject for question in found}) == len(found) / 2
 
 
 class TestCut:
@@ -172,6 +201,15 @@ class TestLungs:
         assert len(drawn) == 7
         with pytest.raises(ValueError, match="has lungs of none of the"):
             known_lungs(structures, tmp_path / "lungs.npz")
+
+    def test_the_page_about_the_stored_lungs_says_what_they_are(self) -> None:
+        page = DEFAULT_LUNGS.with_name("README.md").read_text(encoding="utf-8")
+        with np.load(DEFAULT_LUNGS) as stored:
+            note, films = json.loads(str(stored["note"])), sum(name.endswith(":shape") for name in stored.files)
+        assert f"`{note['model']}` {note['version']}" in page
+        assert note["sha256"]["weights.safetensors"][:8] in page
+        assert f"{films:,} films" in page
+        assert {path.name for path in DEFAULT_LUNGS.parent.glob("*.npz")} == {DEFAULT_LUNGS.name}
 
     def test_the_canonical_mask(self) -> None:
         film = chest_film(3, size=(72, 64))

@@ -16,6 +16,7 @@ from training.conditions import under_condition
 from training.rewording import (
     MOST_WORDINGS,
     contradicted,
+    first_different,
     overdescribed,
     without_description,
     without_diagnosis,
@@ -41,6 +42,7 @@ def _phrases() -> list[str]:
 
 
 PHRASES = _phrases()
+OF_THE_LUNGS = [phrase for phrase in PHRASES if zones_of(parse(phrase)) is not None]
 
 
 def places(phrase: Phrase) -> set[tuple[str, str, str]]:
@@ -126,10 +128,11 @@ class TestMore:
 
 
 class TestWordings:
-    def test_ten_others_say_the_same(self) -> None:
-        for phrase in PHRASES:
+    def test_ten_others_say_the_same_and_are_different_inputs(self) -> None:
+        for phrase in OF_THE_LUNGS:
             said, before = wordings(phrase, MOST_WORDINGS, 0), parse(phrase)
-            assert len({each.lower().rstrip(".") for each in (*said, before.normalized)}) == MOST_WORDINGS + 1, phrase
+            inputs = {parse(each).normalized.strip(" .?!") for each in (*said, phrase)}
+            assert len(inputs) == MOST_WORDINGS + 1, phrase
             for each in said:
                 after = parse(each)
                 assert places(after) == places(before), (phrase, each)
@@ -144,6 +147,21 @@ class TestWordings:
     def test_more_than_there_are_is_refused(self) -> None:
         with pytest.raises(ValueError, match="up to 10 wordings of a phrase, got 11"):
             wordings("left lung", 11, 0)
+
+    @pytest.mark.parametrize("phrase", [*PICTURES, "Left atrium.", "aorta"])
+    def test_fewer_than_asked_for_are_told_and_not_repeated(self, phrase: str) -> None:
+        with pytest.raises(ValueError, match=r"has \d other wordings .* tell apart, 10 were asked for; ask for fewer"):
+            wordings(phrase, MOST_WORDINGS, 0)
+
+    def test_abbreviations_and_requests_are_no_other_wording(self) -> None:
+        texts = [
+            "find the LV cavity",
+            "please show left ventricular cavity.",
+            "Left Ventricular Cavity?",
+            "LV blood pool",
+        ]
+        (other,) = first_different(parse("left ventricular cavity"), texts, 1)
+        assert other == "LV blood pool"
 
     def test_zones_of_a_phrase(self) -> None:
         assert zones_of(parse("LLL and right lung opacity")) == {"left": ("lower",), "right": grammar.LEVELS}
