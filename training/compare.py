@@ -1,11 +1,13 @@
 """Compare methods on equal terms: train what is missing, measure what is missing, write the page.
 
-python -m training.compare --grid training/grids/chest.json --out runs/compare/results --jobs 2
-python -m training.compare --grid training/grids/chest.json --out runs/compare/results --dry-run
+python -m training.compare --grid training/grids/chest.json --jobs 2
+python -m training.compare --grid training/grids/chest.json --dry-run
+python -m training.compare --grid training/grids/polyp.json --jobs 2
 
-Every row runs in `RUNS/ROW/seed-S` and resumes there; scores and cases of each row go to `--out`. A call that was
-interrupted is continued by the same call, and nothing is trained or measured twice. The page is written after every
-run, so that what there is can be read while the rest goes on.
+Every grid has its own folder of runs and its own page, because rows of two grids may have the same name. Every row runs
+in `RUNS/ROW/seed-S` and resumes there; scores and cases of each row go to `--out`. A call that was interrupted is
+continued by the same call, and nothing is trained or measured twice. The page is written after every run, so that what
+there is can be read while the rest goes on.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ import torch
 
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.export import check_output
-from training.comparison.cells import Cell, cells, finish, missing, steps_left
+from training.comparison.cell import Cell, cells
+from training.comparison.cells import finish, missing, steps_left
 from training.comparison.grid import Grid, read_grid
 from training.comparison.page import Page
 from training.comparison.results import Results
 
 logger = logging.getLogger(__name__)
+
+_FIRST_GRID = "chest"
+"""The grid whose page is `training/RESULTS.md`; the page of another one bears its name."""
 
 
 def compare(grid: Grid, everything: Sequence[Cell], options: argparse.Namespace) -> int:
@@ -103,16 +109,24 @@ def dry_run(chosen: Sequence[Cell]) -> str:
 
 
 def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """The command line; folders and page that are not named follow from the name of the grid."""
     parser = argparse.ArgumentParser(prog="python -m training.compare", description=__doc__.splitlines()[0])
     parser.add_argument("--grid", required=True, type=Path, metavar="FILE.json")
-    parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="scores and cases of every row")
-    parser.add_argument("--runs", type=Path, default=Path("runs/compare"), help="folder of runs (default: %(default)s)")
-    parser.add_argument("--page", type=Path, default=Path("training/RESULTS.md"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="scores and cases of every row (RUNS/results)")
+    first = f"for {_FIRST_GRID}.json"
+    runs_help = f"folder of runs (runs/compare {first}, else runs/compare-GRID)"
+    parser.add_argument("--runs", type=Path, metavar="FOLDER", help=runs_help)
+    page_help = f"the page (training/RESULTS.md {first}, else training/RESULTS.GRID.md)"
+    parser.add_argument("--page", type=Path, metavar="FILE.md", help=page_help)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="rows of these names; repeatable")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, each in a process of one thread")
     parser.add_argument("--dry-run", action="store_true", help="list what is missing and do nothing")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    name = "" if options.grid.stem == _FIRST_GRID else options.grid.stem
+    options.runs = options.runs or Path(f"runs/compare-{name}" if name else "runs/compare")
+    options.out = options.out or options.runs / "results"
+    options.page = options.page or Path(f"training/RESULTS.{name}.md" if name else "training/RESULTS.md")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_options(arguments)
     try:
         grid = read_grid(options.grid)
-        everything = cells(grid, options.runs, options.out)
+        everything = cells(grid, options.runs, options.out, options.jobs)
         if options.dry_run:
             chosen = [cell for cell in everything if _is_chosen(cell, options.only)]
             sys.stdout.write(dry_run(chosen) + "\n")

@@ -35,8 +35,8 @@ class DataConfig:
         breast_ultrasound_share: Probability that it is a breast ultrasound picture; what all shares leave are phantoms.
             An index without a share is not read.
         phantoms: Number of phantoms.
-        shuffle_captions: Give every lesion film another film's caption, fixed by the seed: what a network learns from
-            words that say nothing about their film.
+        shuffle_captions: Give every lesion film, polyp and breast ultrasound picture another one's caption, fixed by
+            the seed: what a network learns from words that say nothing about their film.
         lungs: File of both lungs of the lesion films, made by `training.lung_zones`: targets are cut to the part that a
             phrase names. Empty: only parts that caption and mask tell apart.
         mr_volumes: Index of the MR volumes.

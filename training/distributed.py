@@ -3,8 +3,15 @@
 torchrun --nproc-per-node 2 -m training.train --config training/models/chest-xray/train.json
 
 Every process draws and warps the whole batch, which is a function of the seed and the step, and works on its share of
-it. Losses divide by counts over the whole batch and the contrastive loss sees all of its pairs, so that N processes
-take the very step that one would take.
+it. What N processes compute is what one would compute, up to rounding:
+
+* the loss and its gradient: losses divide by counts over the whole batch, the contrastive loss sees all of its pairs;
+* batch normalization: means and variances are those of the whole batch, in training and in what is stored;
+* a resumed run with the same number of processes.
+
+What differs: **dropout**, whose masks each process draws for its own samples, by seed, step and rank. They are as
+random as those of one process and not the same, so with dropout (the text encoder has 0.1) runs of one and of two
+processes are two draws of one experiment, like two seeds. Half precision rounds the sums of shares another way, too.
 """
 
 from __future__ import annotations
@@ -13,13 +20,16 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm  # of any number of dimensions
 
 Item = TypeVar("Item")
+
+_SEED_STRIDE = 0x9E3779B1  # odd and large: no two ranks meet at neighboring steps
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,13 @@ class Workers:
         """Whether this process writes the files."""
         return self.rank == 0
 
+    def own_seed(self, seed: int) -> int:
+        """A seed of this process's own: `seed` itself in the first one, so that one process is a group of one.
+
+        The generator of a CPU reads no more than 32 bits of it.
+        """
+        return seed if self.is_first else (seed + self.rank * _SEED_STRIDE) % 2**32
+
     def share(self, size: int) -> slice:
         """This process's part of a batch.
 
@@ -50,6 +67,19 @@ class Workers:
             raise ValueError(msg)
         part = size // self.count
         return slice(self.rank * part, (self.rank + 1) * part)
+
+    @contextlib.contextmanager
+    def own_dropout(self, seed: int) -> Iterator[None]:
+        """Random numbers of this process's own inside, those of `seed`, the same in all processes, after it.
+
+        The pixels that the contrastive loss draws are the whole batch's: all processes must draw the same ones.
+        """
+        if self.count == 1:
+            yield
+            return
+        torch.manual_seed(self.own_seed(seed))
+        yield
+        torch.manual_seed(seed)
 
     def mean_count(self, chosen: Tensor) -> Tensor:
         """Number of chosen samples of the whole batch, divided by the number of processes, at least 1 in all.
@@ -109,11 +139,94 @@ class Workers:
             dist.barrier()
 
     def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network with gradients that are averaged over the processes; itself when alone."""
+        """The network with gradients that are averaged over the processes; itself when alone.
+
+        Its batch normalizations are changed in place to such over the whole batch.
+        """
         if self.count == 1:
             return network
+        network = share_batch_statistics(network)
         # A batch may lack what a part learns from (no phrase points anywhere): its gradient is then zero, not missing.
         return nn.parallel.DistributedDataParallel(network, find_unused_parameters=True)
+
+
+class SharedBatchNorm(BatchNorm):
+    """Batch normalization over the shares of all processes, for CPUs: torch's own needs GPUs.
+
+    Every process has as many samples, which `Workers.share` sees to.
+
+    Args:
+        like: The normalization of one process, whose weights and statistics it takes over.
+    """
+
+    def __init__(self, like: BatchNorm) -> None:
+        super().__init__(like.num_features, like.eps, like.momentum)
+        self.weight, self.bias = like.weight, like.bias
+        self.running_mean, self.running_var = like.running_mean, like.running_var
+        self.num_batches_tracked = like.num_batches_tracked
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - the name is torch's
+        """Any number of axes after batch and channel."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name is torch's
+        """`(B, C, *shape)` to the same shape."""
+        if not self.training:
+            normalized: Tensor = super().forward(input)
+            return normalized
+        image, axes = input.float(), [0, *range(2, input.ndim)]
+        each = [1, -1, *[1] * (input.ndim - 2)]
+        mean = _averaged_with_gradient(image.mean(axes))
+        centered = image - mean.view(each)
+        variance = _averaged_with_gradient(centered.square().mean(axes))
+        self._remember(mean.detach(), variance.detach(), image.numel() // image.shape[1] * dist.get_world_size())
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shared: Tensor = (centered * scale.view(each) + self.bias.view(each)).to(input.dtype)
+        return shared
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the statistics for inference, as `nn.BatchNorm2d` does: with the variance of a population's sample."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over the processes; what each of them does with it is part of every process's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _averaged_with_gradient(tensor: Tensor) -> Tensor:
+    """Mean over the processes, whose gradient reaches all of them."""
+    total: Tensor = _Sum.apply(tensor)  # type: ignore[no-untyped-call]
+    return total / dist.get_world_size()
+
+
+def share_batch_statistics(network: nn.Module) -> nn.Module:
+    """Change batch normalizations to ones over the batch of all processes, in place; weights and names stay.
+
+    On GPUs these are torch's `SyncBatchNorm`, on CPUs `SharedBatchNorm`.
+    """
+    if any(parameter.is_cuda for parameter in network.parameters()):
+        synchronized: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return synchronized
+    for name, part in network.named_children():
+        setattr(network, name, SharedBatchNorm(part) if isinstance(part, BatchNorm) else share_batch_statistics(part))
+    return network
 
 
 ALONE = Workers()

@@ -63,8 +63,8 @@ def panels(
         card: The model's card.
 
     Returns:
-        `pseudo` (the pseudo-image, then the probability) and `plans` (the mass of each expression, then what goes to no
-        word, at the finest aligned level); a method that the network does not have has no entry.
+        `pseudo` (the pseudo-image, then the probability) and `plans` (see `plan_panels`; the finest aligned level); a
+        method that the network does not have has no entry.
     """
     prepared = prepare_film(Image.from_array(film.array), card.preprocessing, channels=card.image_channels)
     image = torch.from_numpy(prepared.channels_first)[None]
@@ -80,18 +80,24 @@ def panels(
         ]
     if output.spatial is not None:
         padded = tuple(-(-size // network.multiple) * network.multiple for size in shape)
-        found["plans"] = _plan_panels(output.spatial.plans[-1], read_units(words), (padded[0], padded[1]))
+        found["plans"] = plan_panels(output.spatial.plans[-1], read_units(words), (padded[0], padded[1]))
     return found
 
 
-def _plan_panels(plan: Plan, units: Sequence[Unit], covers: tuple[int, int]) -> list[Panel]:
+def plan_panels(plan: Plan, units: Sequence[Unit], covers: tuple[int, int]) -> list[Panel]:
+    """The mass of each expression, then what goes to no word, as shares of the largest value among them all.
+
+    Args:
+        plan: Of one phrase on one film.
+        units: Expressions of the phrase, in the order of the plan's columns.
+        covers: See `Panel`.
+    """
     names = [f"{unit.kind}{': ' if unit.directions else ''}{' '.join(unit.directions)}" for unit in units]
     columns = [*range(1, len(units) + 1), 0]
     maps = [_displayed(plan.mass[0, :, column].reshape(plan.grid)) for column in columns]
-    return [
-        Panel(name, values / max(float(values.max()), 1e-12), covers)
-        for name, values in zip([*names, "no word"], maps, strict=True)
-    ]
+    # One scale for all of them: a unit with hardly any mass must not look as bright as one that has it.
+    most = max(*(float(values.max()) for values in maps), 1e-12)
+    return [Panel(name, values / most, covers) for name, values in zip([*names, "no word"], maps, strict=True)]
 
 
 def _displayed(array: Tensor) -> np.ndarray:

@@ -33,9 +33,11 @@ def build_sources(config: TrainConfig) -> list[tuple[float, Source]]:
 
     Raises:
         ValueError: An index is wrong or leaks between splits, a share is negative, the shares add up to more than one,
-            or the rest is for phantoms and there are none; a network of three dimensions has no set of volumes.
+            or the rest is for phantoms and there are none; a network of three dimensions has no set of volumes;
+            captions are to be shuffled and no set that is drawn from has any.
     """
     data, reads = config.data, config.network.reads_words
+    _check_shuffled(config)
     if config.network.spatial_dims == 3:
         return _volume_sources(config)
     phantom_share = _checked_rest(data)
@@ -45,17 +47,34 @@ def build_sources(config: TrainConfig) -> list[tuple[float, Source]]:
         sources.append((data.unlike_share, unlike))
     if data.polyp_share:
         check_splits(read_index(data.polyp))
-        polyps = Polyps(data.polyp, "train", config.preprocessing)
+        polyps = Polyps(data.polyp, "train", config.preprocessing, shuffle_seed=_shuffle_seed(config))
         sources.append((data.polyp_share, polyps if reads else Unworded(polyps.films, picture=True)))
     if data.breast_ultrasound_share:
         check_splits(read_index(data.breast_ultrasound))
-        ultrasound = BreastUltrasound(data.breast_ultrasound, "train", config.preprocessing)
+        ultrasound = BreastUltrasound(
+            data.breast_ultrasound, "train", config.preprocessing, shuffle_seed=_shuffle_seed(config)
+        )
         sources.append(
             (data.breast_ultrasound_share, ultrasound if reads else Unworded(ultrasound.films, picture=True))
         )
     if phantom_share:
         sources.append((phantom_share, PhantomFilms(data.phantoms, config.preprocessing, seed=_PHANTOM_SEED)))
     return sources
+
+
+def _shuffle_seed(config: TrainConfig) -> int | None:
+    return config.seed if config.data.shuffle_captions else None
+
+
+def _check_shuffled(config: TrainConfig) -> None:
+    data = config.data
+    has_captions = data.infection_share or data.polyp_share or data.breast_ultrasound_share
+    if data.shuffle_captions and (config.network.spatial_dims == 3 or not has_captions):
+        msg = (
+            "data.shuffle_captions is true: it gives lesion films, polyps and breast ultrasound another one's caption, "
+            "but this run draws from none of them; give one of them a share, or leave it out"
+        )
+        raise ValueError(msg)
 
 
 def _volume_sources(config: TrainConfig) -> list[tuple[float, Source]]:
@@ -98,10 +117,9 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     rows = read_index(data.chest_infection)
     check_splits(rows)
     if data.infection_share or data.blended_share:
-        shuffle_seed = config.seed if data.shuffle_captions else None
         lungs = load_zones(data.lungs) if data.lungs else None
         infection = ChestInfection(
-            data.chest_infection, "train", config.preprocessing, shuffle_seed=shuffle_seed, lungs=lungs
+            data.chest_infection, "train", config.preprocessing, shuffle_seed=_shuffle_seed(config), lungs=lungs
         )
         reads = config.network.reads_words
         sources.append((data.infection_share, infection if reads else Unworded(infection.films)))

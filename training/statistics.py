@@ -29,7 +29,7 @@ class Ratio:
 
     Attributes:
         numerator: `(S, N)`, one line a seed, one column a case.
-        denominator: Same shape, positive sums.
+        denominator: Same shape, not negative; a score whose sum is zero is 1: all masks are empty.
     """
 
     numerator: FloatArray
@@ -37,7 +37,7 @@ class Ratio:
 
     def value(self) -> float:
         """The score of all cases, mean over seeds."""
-        return float((self.numerator.sum(axis=1) / self.denominator.sum(axis=1)).mean())
+        return float(_scores(self.numerator.sum(axis=1), self.denominator.sum(axis=1)).mean())
 
     def of(self, chosen: NDArray[np.bool_]) -> Ratio:
         """The same score of some of the cases, `(N,)` bool."""
@@ -77,6 +77,14 @@ def image_mean(scores: Sequence[Sequence[float]]) -> Ratio:
 def micro_dice(overlaps: Sequence[Sequence[Overlap]]) -> Ratio:
     """Micro Dice: one count over all cases. Lists as in `image_mean`."""
     pairs = np.array([[(2 * each.intersection, each.predicted + each.true) for each in seed] for seed in overlaps])
+    return Ratio(pairs[:, :, 0].astype(np.float64), pairs[:, :, 1].astype(np.float64))
+
+
+def micro_iou(overlaps: Sequence[Sequence[Overlap]]) -> Ratio:
+    """Micro intersection over union: one count over all cases. Lists as in `image_mean`."""
+    pairs = np.array(
+        [[(each.intersection, each.predicted + each.true - each.intersection) for each in seed] for seed in overlaps]
+    )
     return Ratio(pairs[:, :, 0].astype(np.float64), pairs[:, :, 1].astype(np.float64))
 
 
@@ -121,7 +129,7 @@ def _draws(count: int, resamples: int, seed: int) -> FloatArray:
 
 
 def _drawn(ratio: Ratio, names: Sequence[str], weights: FloatArray) -> FloatArray:
-    """`(R,)`: the score of each draw, mean over seeds. A draw whose denominator is zero scores 1: all masks empty.
+    """`(R,)`: the score of each draw, mean over seeds.
 
     Clusters are in alphabetical order, so that the order of the cases does not matter.
     """
@@ -130,7 +138,11 @@ def _drawn(ratio: Ratio, names: Sequence[str], weights: FloatArray) -> FloatArra
     for part in (ratio.numerator, ratio.denominator):
         by_cluster = np.stack([np.bincount(cluster, weights=seed, minlength=weights.shape[1]) for seed in part])
         totals.append(weights @ by_cluster.T)  # (R, S)
-    above, below = totals
-    scores = np.where(below > 0, above / np.where(below > 0, below, 1.0), 1.0)
-    drawn: FloatArray = scores.mean(axis=1)
+    drawn: FloatArray = _scores(*totals).mean(axis=1)
     return drawn
+
+
+def _scores(above: FloatArray, below: FloatArray) -> FloatArray:
+    """Quotients of sums, 1 where the denominator is zero, as `metrics.Overlap` has it."""
+    scores: FloatArray = np.where(below > 0, above / np.where(below > 0, below, 1.0), 1.0)
+    return scores

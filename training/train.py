@@ -34,6 +34,7 @@ from training.datasets.sample import Batch, SampleSource, collate
 from training.datasets.volume_sample import VolumeBatch, VolumeSource, collate_volumes
 from training.distributed import join_workers, leave_workers
 from training.losses import Truth, parts_are_finite, total_loss
+from training.precision import ThinConvolutionsInFloat32
 from training.sources import build_sources, training_texts
 from training.tokenizer import train_tokenizer
 
@@ -129,8 +130,9 @@ class Run:
             FloatingPointError: The loss or its gradient is not finite; the weights are as before the step.
         """
         config = self.config
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        torch.manual_seed(config.seed * 1_000_003 + self.step)  # dropout
+        seed = config.seed * 1_000_003 + self.step
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)  # dropout, and the pixels that losses draw
         image, target, pseudo_target, warp, words, painted = augmented(batch, config, self.step, generator)
         share, device = self.share, self.device
         truth = Truth(
@@ -140,8 +142,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
         self.network.train()
-        half = config.mixed_precision and halves_are_safe(image.shape[2:], self.network.multiple, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        half = torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision)
+        with half, ThinConvolutionsInFloat32(), self.workers.own_dropout(seed):
             output = self._model(
                 image[share].to(device),
                 self.tokenizer(words[share]).to(device),
@@ -162,16 +164,6 @@ class Run:
         self.average.update(self.network, self.step)
         self.step += 1
         return parts
-
-
-def halves_are_safe(shape: Sequence[int], multiple: int, device: torch.device) -> bool:
-    """Whether bfloat16 can be trusted with images of a shape.
-
-    torch 2.13's convolutions of thin volumes on a CPU are not: in the forward pass where an axis of two voxels becomes
-    one, in the gradient of a kernel where the deepest levels are two and four voxels thick, they return whatever was in
-    memory. The same steps are right in float32.
-    """
-    return len(shape) == 2 or device.type != "cpu" or min(shape) >= 4 * multiple
 
 
 def learning_rate(step: int, config: TrainConfig) -> float:
@@ -205,7 +197,7 @@ def train(config: TrainConfig, folder: Path) -> None:
         save_config(config, folder / "config.json")
     sources = build_sources(config)
     logger.info("training %s on %s from step %d of %d", config.name, run.device, run.step, config.steps)
-    saved = logged = time.monotonic()
+    saved = logged = counted = time.monotonic()
     since = run.step
     sums: dict[str, float] = {}
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -213,8 +205,8 @@ def train(config: TrainConfig, folder: Path) -> None:
             for name, value in run.train_step(draw_batch(sources, config, run.step)).items():
                 sums[name] = sums.get(name, 0.0) + value
             now = time.monotonic()
+            run.seconds, counted = run.seconds + now - counted, now
             if run.step % _LOG_EVERY == 0:
-                run.seconds += now - logged
                 means = {name: value / (run.step - since) for name, value in sums.items()}
                 if run.workers.is_first:
                     _log(log, run, means, (run.step - since) * config.batch_size / (now - logged))

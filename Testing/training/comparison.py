@@ -10,7 +10,7 @@ from typing import Any
 
 from Testing.training.tiny import tiny_config
 from TextGuidedSegLib.config import to_json_dict
-from training.comparison.cells import Cell, cells
+from training.comparison.cell import Cell, cells
 from training.comparison.grid import read_grid
 
 

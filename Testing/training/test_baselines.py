@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_the_film_is_never_read(rows: list[Row]) -> None:
         row.image.unlink()
     prior = MaskPrior(select(rows, ["split=train"]), "zone-prior")
     assert len(prior_cases(prior, select(rows, ["split=dev"]), 0.5)) == 3
+
+
+def test_an_index_without_zones_has_no_zone_prior(rows: list[Row]) -> None:
+    bare = [
+        dataclasses.replace(row, columns={name: row.columns[name] for name in ("image", "mask", "text")})
+        for row in rows
+    ]
+    with pytest.raises(
+        ValueError, match="needs an index with the column 'zones_patient', this one has image, mask, text"
+    ):
+        MaskPrior(bare, "zone-prior")
+    prior = MaskPrior(rows, "zone-prior")
+    with pytest.raises(ValueError, match="take mean-mask"):
+        prior_cases(prior, bare, 0.5)
+    assert len(prior_cases(MaskPrior(bare, "mean-mask"), bare, 0.5)) == len(rows)
 
 
 @pytest.mark.parametrize(("count", "name"), [(0, "zone-prior"), (1, "zones")])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from Testing.training.comparison import Comparison, prepared, tiny_grid
@@ -19,7 +21,7 @@ from training.checkpoint import load_checkpoint
 from training.compare import main
 from training.comparison import cells as cells_module
 from training.comparison.cell import rows_of
-from training.comparison.results import read_overlaps
+from training.comparison.results import Results, read_overlaps
 from training.config import TrainConfig
 from training.metrics import mean
 
@@ -127,6 +129,37 @@ class TestPage:
         assert "the best of the same 13 thresholds on dev" in text
         assert "3 networks in 4 runs" in text
 
+    def test_it_says_on_what_the_times_were_measured(self, copied: Comparison) -> None:
+        assert re.search(r"minutes of training on CPU \(.*threads: 1\), 1 run at once \(4 runs\)", copied.text())
+        (copied.folder / "runs" / "no-text" / "seed-1" / "machine.json").unlink()
+        assert main(copied.command()) == 0
+        assert "1 run at once (3 runs); on a device that was not noted (1 run)" in copied.text()
+
+    def test_thirds_show_differences_of_chosen_rows(self, copied: Comparison) -> None:
+        assert "| early-fusion − shuffled |" not in copied.text()
+        copied.grid["sections"][0]["strata"] = [["early-fusion", "shuffled"]]
+        assert main(copied.command()) == 0
+        (by_size, by_contrast) = [line for line in copied.text().splitlines() if "early-fusion − shuffled" in line]
+        assert by_size.count("[") == by_contrast.count("[") == 3
+
+    def test_thirds_are_of_the_films_that_are_shown(self, copied: Comparison) -> None:
+        copied.grid["sets"][0]["where"] = ["flag="]
+        assert main(copied.command()) == 0
+        assert f"### {copied.grid['sets'][0]['name']}, by size" in copied.text()
+        assert f"| size | {' | '.join(f'{word} (1 films)' for word in ('low', 'middle', 'high'))} |" in copied.text()
+
+    def test_a_row_of_one_seed_is_compared_with_that_seed_of_the_other(self, finished: Comparison) -> None:
+        results, where = Results(finished.cells()), finished.cells()[0].grid.sets[0]
+        fusion, deaf = results.get("early-fusion", where), results.get("no-text", where)
+        assert fusion is not None
+        assert deaf is not None
+        assert (fusion.seeds, deaf.seeds) == ((0,), (0, 1))
+        (line,) = [line for line in finished.text().splitlines() if line.startswith("| early-fusion − no-text |")]
+        difference = 100 * (fusion.mean("dice_per_image") - float(np.mean([each.dice for each in deaf.overlaps[0]])))
+        assert line.startswith(f"| early-fusion − no-text | {difference:+.2f} [")
+        assert line.endswith("| one seed |")
+        assert "**" not in line
+
 
 class TestThreshold:
     def test_every_row_has_the_best_one_of_its_own_on_the_tuning_films(self, finished: Comparison) -> None:
@@ -191,6 +224,13 @@ class TestOnlyWhatIsMissing:
         assert "| prior |" in comparison.text()
         assert "| no-text |" not in comparison.text()
 
+    def test_where_and_how_often_a_run_saves_is_no_other_configuration(
+        self, copied: Comparison, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        copied.grid["base"] |= {"checkpoint_minutes": 9.0, "device": "auto"}
+        monkeypatch.setattr("training.compare.finish", None)  # whoever starts to work fails otherwise
+        assert main(copied.command()) == 0
+
 
 class TestFailure:
     def test_one_run_that_diverges_leaves_the_others(
@@ -242,6 +282,12 @@ class TestFailure:
             ({"sections": [{"title": "T", "rows": ["b"]}]}, "section 'T' names 'b'"),
             ({"base": {"steps": "many"}}, "steps must be int"),
             ({"rowz": []}, "unknown key 'rowz'"),
+            (
+                {"sections": [{"title": "T", "rows": [], "strata": [["prior"]]}]},
+                "needs pairs of rows as strata, got ['prior']",
+            ),
+            ({"sections": [{"title": "T", "rows": [], "strata": [["prior", "b"]]}]}, "section 'T' names 'b'"),
+            ({"tuning": None}, "row 'prior' is a mean of masks, whose threshold is chosen on films"),
         ],
     )
     def test_a_wrong_grid_is_told_before_anything_runs(
@@ -269,4 +315,6 @@ class TestFailure:
 def test_two_processes_write_the_page_of_one(make: Callable[[str], Comparison]) -> None:
     one, two = make("one"), make("two")
     assert main(one.command()) == main(two.command("--jobs", "2")) == 0
-    assert one.text() == two.text()
+    texts = [re.sub("(?m)^[*] minutes of training on .*$", "", each.text()) for each in (one, two)]
+    assert texts[0] == texts[1]
+    assert "2 runs at once (4 runs)" in two.text()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.metrics import Overlap, pooled
-from training.statistics import Ratio, clusters, image_mean, micro_dice, paired_bootstrap
+from training.statistics import Ratio, clusters, image_mean, micro_dice, micro_iou, paired_bootstrap
 
 
 def counted(rng: np.random.Generator, count: int) -> list[Overlap]:
@@ -26,8 +26,23 @@ class TestScores:
     def test_one_seed_gives_the_scores_of_metrics(self) -> None:
         overlaps = counted(np.random.default_rng(0), 30)
         assert micro_dice([overlaps]).value() == pytest.approx(pooled(overlaps).dice)
+        assert micro_iou([overlaps]).value() == pytest.approx(pooled(overlaps).iou)
         dice = [each.dice for each in overlaps]
         assert image_mean([dice]).value() == pytest.approx(np.mean(dice))
+
+    def test_micro_scores_belong_together(self) -> None:
+        overlaps = counted(np.random.default_rng(8), 30)
+        dice = micro_dice([overlaps]).value()
+        assert micro_iou([overlaps]).value() == pytest.approx(dice / (2 - dice))
+
+    def test_empty_masks_only_score_one_as_in_metrics(self) -> None:
+        empty, missed = [Overlap(0, 0, 0)] * 3, [Overlap(0, 5, 0)] * 3
+        for score, of_metrics in ((micro_dice, pooled(empty).dice), (micro_iou, pooled(empty).iou)):
+            assert score([empty]).value() == of_metrics == 1
+            assert score([missed]).value() == 0
+            assert score([empty, missed]).value() == 0.5
+            interval = paired_bootstrap(score([empty]), score([missed]), own(3))
+            assert (interval.difference, interval.low, interval.high) == (1, 1, 1)
 
     def test_several_seeds_give_the_mean_of_their_scores(self) -> None:
         rng = np.random.default_rng(1)

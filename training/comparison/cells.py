@@ -112,7 +112,8 @@ def facts(cell: Cell) -> dict[str, Any]:
 def _note_machine(cell: Cell) -> None:
     """Write down what a time of training is worth: where the run was finished, and beside how many others."""
     device = choose_device(cell.config.device)
-    name = torch.cuda.get_device_name() if device == "cuda" else f"CPU, threads a run: {torch.get_num_threads()}"
+    processor = f"CPU ({torch.backends.cpu.get_cpu_capability()}, threads: {torch.get_num_threads()})"
+    name = torch.cuda.get_device_name() if device == "cuda" else processor
     with atomic_path(cell.run / _MACHINE_FILE) as part:
         part.write_text(json.dumps({"device": name, "jobs": cell.jobs}) + "\n", encoding="utf-8")
 

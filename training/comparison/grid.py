@@ -15,6 +15,9 @@ from training.baselines import BASELINES
 from training.conditions import CONDITIONS
 from training.config import TrainConfig, make_config
 
+FIXED_THRESHOLD = 0.5
+"""Of every row of a grid without films to choose one on."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
@@ -28,6 +31,7 @@ class EvaluationSet:
         split: Value of its column `split`.
         where: Further conditions, as `training.evaluate --where` takes them.
         conditions: Conditions that may be measured here; a row is measured under those of them that it asks for.
+        phrase: One phrase for every film instead of its caption, as `training.evaluate --phrase` takes it.
         strata: Also report thirds by lesion size and by border contrast.
     """
 
@@ -36,6 +40,7 @@ class EvaluationSet:
     split: str
     where: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ("original",)
+    phrase: str | None = None
     strata: bool = False
 
 
@@ -73,12 +78,14 @@ class Section:
         rows: Names of its rows; a row may stand in several sections.
         text: What the reader should know, Markdown.
         curves: Also draw the learning curves of its rows.
+        strata: Pairs of rows whose difference, first minus second, stands in the tables by thirds, too.
     """
 
     title: str
     rows: tuple[str, ...]
     text: str = ""
     curves: bool = False
+    strata: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,10 +96,11 @@ class Grid:
         title: Heading of the page.
         about: Which grid this is and what it cannot say, Markdown.
         base: Values of `TrainConfig`, the same for every row.
-        tuning: Films on which every row's threshold is chosen, by the same rule from the same number of thresholds.
         sets: Films that are reported.
         rows: In the order in which they are trained.
         sections: Chapters of the page.
+        tuning: Films on which every row's threshold is chosen, by the same rule from the same number of thresholds.
+            None where no split is left to choose it on: every row then has `FIXED_THRESHOLD`.
         against: Rows that all others are compared with.
         mirror_average: Test-time trick, the same for every row: average with the mirrored film and swapped words.
     """
@@ -100,10 +108,10 @@ class Grid:
     title: str
     about: str
     base: dict[str, Any]
-    tuning: EvaluationSet
     sets: tuple[EvaluationSet, ...]
     rows: tuple[RowConfig, ...]
     sections: tuple[Section, ...]
+    tuning: EvaluationSet | None = None
     against: tuple[str, ...] = ()
     mirror_average: bool = True
 
@@ -143,10 +151,23 @@ def read_grid(path: Path) -> Grid:
     _check_names("sets", [each.name for each in grid.sets])
     _check_known("against", grid.against, [row.name for row in grid.rows])
     for section in grid.sections:
-        _check_known(f"section {section.title!r}", section.rows, [row.name for row in grid.rows])
+        _check_section(grid, section)
     for each in grid.sets:
         _check_known(f"set {each.name!r}", each.conditions, CONDITIONS)
+        if each.phrase is not None and each.conditions != ("original",):
+            msg = f"set {each.name!r} says {each.phrase!r} to every film: no words to change; leave its conditions out"
+            raise ValueError(msg)
     return grid
+
+
+def _check_section(grid: Grid, section: Section) -> None:
+    where, names = f"section {section.title!r}", [row.name for row in grid.rows]
+    _check_known(where, section.rows, names)
+    for pair in section.strata:
+        _check_known(where, pair, names)
+        if len(pair) != 2:
+            msg = f"{where} needs pairs of rows as strata, got {list(pair)}"
+            raise ValueError(msg)
 
 
 def _check_row(grid: Grid, row: RowConfig) -> None:
@@ -159,6 +180,9 @@ def _check_row(grid: Grid, row: RowConfig) -> None:
     _check_known(where, row.against, [each.name for each in grid.rows])
     if row.baseline is not None:
         _check_known(where, [row.baseline], BASELINES)
+        if grid.tuning is None:
+            msg = f"{where} is a mean of masks, whose threshold is chosen on films: give the grid 'tuning'"
+            raise ValueError(msg)
         return
     if not row.seeds or len(set(row.seeds)) < len(row.seeds):
         msg = f"{where} needs one seed or several different ones, got {list(row.seeds)}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,27 +13,32 @@ import numpy as np
 from TextGuidedSegLib.export import atomic_path
 from TextGuidedSegLib.weights import file_sha256
 from training.calibrate import THRESHOLDS
-from training.comparison.cells import rows_of
+from training.comparison.cell import rows_of
 from training.comparison.curves import draw_curves, read_curve
-from training.comparison.grid import EvaluationSet, Grid, Section
-from training.comparison.results import Measured, Results
+from training.comparison.grid import FIXED_THRESHOLD, EvaluationSet, Grid, Section
+from training.comparison.results import Measured, Results, paired
 from training.comparison.strata import THIRDS, measured, thirds
-from training.comparison.tables import markdown, percent, points, score_table
+from training.comparison.tables import count_of_seeds, markdown, percent, points, score_table
 from training.statistics import paired_bootstrap
 
 _READING = """\
 Dice and IoU in percent, at the size of the drawn masks. *Per image* is the mean over films, *micro* one count over all
 pixels; the literature mixes the two. HD95 in pixels where a film has no spacing; films with an empty mask on one side
-have none. Plus-minus is half the range over seeds. Differences are in points, in brackets the interval that holds 95 %
-of 2,000 draws of patients with replacement (a film without a named patient is drawn alone; both methods on the same
-draws; mean of the seeds, which are not drawn). **Bold**: the interval does not hold zero."""
+have none, and n counts the others: a method that leaves hard films empty is spared their distance. Plus-minus is half
+the range over seeds. Differences are in points, in brackets the interval that holds 95 % of 2,000 draws of patients
+with replacement (a film without a named patient is drawn alone; both methods on the same draws; mean of the seeds,
+which are not drawn). They are taken over the seeds that both rows have. **Bold**: the interval does not hold zero, and
+both rows have the same seeds."""
 _CONDITIONS = """\
-*none*: no phrase, the learned null. *shuffled*: another film's caption. *swapped*: left for right. *count_removed*: the
-caption without its count clause, which was read off the truth."""
+Networks that were trained on true captions and are told something else at test. *none*: no phrase, the learned null.
+*shuffled*: another film's caption at test; a row that was *trained on* shuffled captions is another network and stands
+above. *swapped*: left for right. *count_removed*: the caption without its count clause, which was read off the truth.
+*location_removed*, *description_removed*: without places; without size, color, shape and the like."""
 _STRATA = """\
 Per-image Dice in thirds of the films, by the share of the film that the lesion takes, and by its border contrast: the
 difference of the mean grey values of two rings of 3 pixels along the border, inside and outside, over the standard
-deviation of both. After the semicolon the difference to {reference}."""
+deviation of both. After the semicolon the difference to {reference}; a line with a minus sign is the difference of two
+rows."""
 
 
 class Page:
@@ -39,7 +47,7 @@ class Page:
     Args:
         grid: What is compared.
         results: What is measured.
-        path: Where the page will be; pictures go into a folder `results` beside it.
+        path: Where the page will be; pictures go into a folder `results` beside it, under names of this page's own.
         command: Command that makes it, for the reader.
     """
 
@@ -52,12 +60,19 @@ class Page:
         Raises:
             ImageError: A file cannot be written.
         """
-        blocks = [f"# {self.grid.title}", self.grid.about, f"Made by `{self.command}`.", *self._shared(), _READING]
+        made = f"Made by `{self.command}`."
+        blocks = [f"# {self.grid.title}", self.grid.about, made, self._others(), *self._shared(), _READING]
         for section in self.grid.sections:
             blocks += self._section(section)
         blocks += [*self._conditions(), *self._strata()]
         with atomic_path(self.path) as part:
             part.write_text("\n\n".join(block for block in blocks if block) + "\n", encoding="utf-8")
+
+    def _others(self) -> str:
+        """Links to the pages of other grids that lie beside this one."""
+        pages = sorted(self.path.parent.glob("RESULTS*.md"))
+        links = [f"[{_title(page)}]({page.name})" for page in pages if page.name != self.path.name]
+        return f"Other comparisons: {', '.join(links)}." if links else ""
 
     def _shared(self) -> list[str]:
         networks = [row for row in self.grid.rows if row.baseline is None]
@@ -73,10 +88,24 @@ class Page:
             f"with swapped words {warps.mirror:g}, photometric {warps.photometric:g}",
             f"at test {'the average' if self.grid.mirror_average else 'no average'} with the mirrored film and swapped "
             "words; presence decides nothing, every row gives its mask",
-            f"one tuning try: the best of the same {len(THRESHOLDS)} thresholds on {self.grid.tuning.name}, then fixed",
+            f"one tuning try: the best of the same {len(THRESHOLDS)} thresholds on {self.grid.tuning.name}, then fixed"
+            if self.grid.tuning
+            else f"no tuning: the threshold is {FIXED_THRESHOLD} for every row, because no split is left to choose one",
             f"{len(networks)} networks in {sum(len(row.seeds) for row in networks)} runs",
+            *self._machines(),
         ]
         return ["## What every row shares", "\n".join(f"* {line}" for line in lines)]
+
+    def _machines(self) -> list[str]:
+        """On what the measured networks were trained: minutes say nothing without it."""
+        where = Counter(
+            "a device that was not noted"
+            if machine is None
+            else f"{machine['device']}, {machine['jobs']} {'run' if machine['jobs'] == 1 else 'runs'} at once"
+            for machine in self.results.machines()
+        )
+        counted = [f"{device} ({count} {'run' if count == 1 else 'runs'})" for device, count in sorted(where.items())]
+        return [f"minutes of training on {'; on '.join(counted)}"] if counted else []
 
     def _section(self, section: Section) -> list[str]:
         blocks = [f"## {section.title}", section.text]
@@ -95,8 +124,16 @@ class Page:
             for name in self.grid.row(ours.name).against or self.grid.against:
                 theirs = self.results.get(name, ours.where) if name != ours.name else None
                 if theirs is not None:
-                    lines.append((f"{ours.name} − {name}", *map(points, self.results.differences(ours, theirs))))
-        return markdown(("difference", "per image", "micro"), lines)
+                    lines.append((f"{ours.name} − {name}", *self._difference(ours, theirs)))
+        return markdown(("difference", *found[0].ratios(), "seeds"), lines)
+
+    def _difference(self, ours: Measured, theirs: Measured) -> tuple[str, ...]:
+        """Every score and the number of seeds."""
+        pair = paired(ours, theirs)
+        if pair is None:
+            return (*[""] * len(ours.ratios()), "none in common")
+        scores = self.results.differences(pair).values()
+        return (*(points(each, may_be_bold=pair.is_complete) for each in scores), count_of_seeds(pair.seeds))
 
     def _curves(self, section: Section) -> str:
         runs = {
@@ -104,13 +141,14 @@ class Page:
             for name in section.rows
             if self.grid.row(name).baseline is None
         }
-        picture = self.path.parent / "results" / f"{'-'.join(section.title.lower().split())}.png"
+        own = self.path.name.split(".")[1:-1]  # RESULTS.polyp.md has other pictures than RESULTS.md
+        picture = self.path.parent / "results" / ".".join([*own, "-".join(section.title.lower().split()), "png"])
         picture.parent.mkdir(parents=True, exist_ok=True)
         drawn = draw_curves(picture, runs, "Dice part of the training loss")
         return f"![Learning curves](results/{picture.name})" if drawn else ""
 
     def _conditions(self) -> list[str]:
-        head = ("method", "words at test", "per image", "micro", "minus own captions, per image", "micro")
+        head = ("method", "words at test", "per image", "micro", "minus own captions, per image", "micro", "seeds")
         blocks = []
         for where in self.grid.sets:
             lines = [line for row in self.grid.rows for line in self._condition_lines(row.name, where)]
@@ -119,12 +157,14 @@ class Page:
         return ["## Other words at test, the same networks", _CONDITIONS, *blocks] if blocks else []
 
     def _condition_lines(self, name: str, where: EvaluationSet) -> list[tuple[str, ...]]:
-        own, lines = self.results.get(name, where), []
+        own = self.results.get(name, where)
+        lines: list[tuple[str, ...]] = []
         for condition in self.grid.row(name).conditions:
             changed = self.results.get(name, where, condition)
             if condition != "original" and own is not None and changed is not None:
                 means = percent(changed.mean("dice_per_image")), percent(changed.mean("dice_micro"))
-                lines.append((name, condition, *means, *map(points, self.results.differences(changed, own))))
+                per_image, micro, *_, seeds = self._difference(changed, own)
+                lines.append((name, condition, *means, per_image, micro, seeds))
         return lines
 
     def _strata(self) -> list[str]:
@@ -136,18 +176,28 @@ class Page:
 
     def _strata_of(self, where: EvaluationSet) -> list[str]:
         found = self._found(self.grid.sections[0].rows, where) if self.grid.sections else []
-        if not found:
+        named = [pair for section in self.grid.sections for pair in section.strata]
+        pairs = [pair for ours, theirs in named if len(pair := self._found((ours, theirs), where)) == 2]
+        if not found and not pairs:
             return []
-        name = f"strata.{file_sha256(Path(where.index))[:8]}.{'-'.join(where.name.lower().split())}.csv"
         blocks = []
-        for kind, values in measured(rows_of(where), self.results.cells[0].out / name).items():
+        for kind, values in measured(rows_of(where), self._strata_file(where)).items():
             third = thirds(values)
-            head = [kind, *(f"{word} ({(third == number).sum()} films)" for number, word in enumerate(THIRDS))]
-            lines = [
-                (each.name, *(self._third(each, third == number) for number in range(len(THIRDS)))) for each in found
+            parts = [third == number for number in range(len(THIRDS))]
+            head = [kind, *(f"{word} ({part.sum()} films)" for word, part in zip(THIRDS, parts, strict=True))]
+            lines = [(each.name, *(self._third(each, part) for part in parts)) for each in found]
+            lines += [
+                (f"{ours.name} − {theirs.name}", *(self._third_of(ours, theirs, part) for part in parts))
+                for ours, theirs in pairs
             ]
             blocks += [f"### {where.name}, by {kind}", markdown(head, lines)]
         return blocks
+
+    def _strata_file(self, where: EvaluationSet) -> Path:
+        """Where sizes and contrasts of a set are kept: of these films and no others."""
+        films = json.dumps([file_sha256(Path(where.index)), where.split, where.where])
+        name = hashlib.sha256(films.encode()).hexdigest()[:12]
+        return self.results.cells[0].out / f"strata.{name}.csv"
 
     def _third(self, ours: Measured, chosen: np.ndarray) -> str:
         if not chosen.any():
@@ -155,7 +205,19 @@ class Page:
         score = percent(ours.dice(chosen).value())
         name = self.grid.against[0] if self.grid.against else ours.name
         theirs = self.results.get(name, ours.where) if name != ours.name else None
-        if theirs is None:
-            return score
+        return score if theirs is None else f"{score}; {self._third_of(ours, theirs, chosen)}"
+
+    def _third_of(self, ours: Measured, theirs: Measured, chosen: np.ndarray) -> str:
+        """The difference of two rows on some of the films."""
+        pair = paired(ours, theirs)
+        if pair is None or not chosen.any():
+            return ""
         names = [each for each, is_chosen in zip(self.results.clusters(ours.where), chosen, strict=True) if is_chosen]
-        return f"{score}; {points(paired_bootstrap(ours.dice(chosen), theirs.dice(chosen), names))}"
+        interval = paired_bootstrap(pair.ours.dice(chosen), pair.theirs.dice(chosen), names)
+        return points(interval, may_be_bold=pair.is_complete)
+
+
+def _title(page: Path) -> str:
+    """The heading of a page."""
+    first = page.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("# ") or page.name

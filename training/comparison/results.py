@@ -12,10 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from training.comparison.cells import Cell, facts, result_of, rows_of
+from training.comparison.cell import Cell, rows_of
+from training.comparison.cells import facts, result_of
 from training.comparison.grid import EvaluationSet
 from training.metrics import Overlap
-from training.statistics import Interval, Ratio, clusters, image_mean, micro_dice, paired_bootstrap
+from training.statistics import (
+    Interval,
+    Ratio,
+    clusters,
+    image_mean,
+    micro_dice,
+    micro_iou,
+    paired_bootstrap,
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,7 +34,8 @@ class Measured:
     Attributes:
         name: The row.
         where: The set.
-        seeds: Seeds that were measured, at least one.
+        seeds: Seeds that were measured, at least one; of a baseline, which has none, a placeholder.
+        is_seeded: Whether they are seeds of networks.
         planned: Number of seeds that the grid asks for.
         scores: What `training.evaluate.summarize` gave, one a seed.
         overlaps: Counts of every case in the order of the set's rows, one list a seed.
@@ -35,6 +45,7 @@ class Measured:
     name: str
     where: EvaluationSet
     seeds: tuple[int, ...]
+    is_seeded: bool
     planned: int
     scores: list[dict[str, Any]]
     overlaps: list[list[Overlap]]
@@ -55,9 +66,55 @@ class Measured:
         ratio = image_mean([[each.dice for each in seed] for seed in self.overlaps])
         return ratio if chosen is None else ratio.of(chosen)
 
-    def micro(self) -> Ratio:
-        """Micro Dice."""
-        return micro_dice(self.overlaps)
+    def ratios(self) -> dict[str, Ratio]:
+        """Every score that differences are given of, by the name of its column."""
+        return {
+            "per image": self.dice(),
+            "micro": micro_dice(self.overlaps),
+            "IoU per image": image_mean([[each.iou for each in seed] for seed in self.overlaps]),
+            "IoU micro": micro_iou(self.overlaps),
+        }
+
+    def of_seeds(self, seeds: Sequence[int]) -> Measured:
+        """The same of some of its seeds."""
+        places = [self.seeds.index(seed) for seed in seeds]
+        return dataclasses.replace(
+            self,
+            seeds=tuple(seeds),
+            scores=[self.scores[place] for place in places],
+            overlaps=[self.overlaps[place] for place in places],
+            facts=[self.facts[place] for place in places],
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """Two rows on the seeds that both have: a mean of two seeds minus one of them would not be equal terms.
+
+    Attributes:
+        ours: One row; all of it if the other is a baseline.
+        theirs: The other.
+        is_complete: Both rows have these seeds and no others.
+    """
+
+    ours: Measured
+    theirs: Measured
+    is_complete: bool
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds; 0 for two baselines."""
+        return max((len(each.seeds) for each in (self.ours, self.theirs) if each.is_seeded), default=0)
+
+
+def paired(ours: Measured, theirs: Measured) -> Paired | None:
+    """Two rows on the seeds that both have; None if there are none. A baseline goes with any seeds."""
+    if not (ours.is_seeded and theirs.is_seeded):
+        return Paired(ours, theirs, is_complete=True)
+    common = [seed for seed in ours.seeds if seed in theirs.seeds]
+    if not common:
+        return None
+    return Paired(ours.of_seeds(common), theirs.of_seeds(common), is_complete=set(ours.seeds) == set(theirs.seeds))
 
 
 class Results:
@@ -79,6 +136,15 @@ class Results:
             self._found[key] = self._read(row, where, condition)
         return self._found[key]
 
+    def machines(self) -> list[dict[str, Any] | None]:
+        """On what each measured network was trained, one entry a run; None where that was not noted."""
+        done = [cell for cell in self.cells if cell.row.baseline is None and self._is_measured(cell)]
+        return [facts(cell).get("machine") for cell in done]
+
+    def _is_measured(self, cell: Cell) -> bool:
+        found = (self.get(cell.row.name, where, condition) for where, condition in cell.evaluations())
+        return any(each is not None and cell.seed in each.seeds for each in found)
+
     def clusters(self, where: EvaluationSet) -> list[str]:
         """Cluster of each case of a set."""
         if where.name not in self._names:
@@ -87,13 +153,10 @@ class Results:
             self._names[where.name] = clusters(patients, [each["image"] for each in columns])
         return self._names[where.name]
 
-    def differences(self, ours: Measured, theirs: Measured) -> tuple[Interval, Interval]:
-        """Per-image and micro Dice, ours minus theirs, on the same set."""
-        names = self.clusters(ours.where)
-        return (
-            paired_bootstrap(ours.dice(), theirs.dice(), names),
-            paired_bootstrap(ours.micro(), theirs.micro(), names),
-        )
+    def differences(self, pair: Paired) -> dict[str, Interval]:
+        """Ours minus theirs on the same set, by the name of the score."""
+        names, theirs = self.clusters(pair.ours.where), pair.theirs.ratios()
+        return {score: paired_bootstrap(ratio, theirs[score], names) for score, ratio in pair.ours.ratios().items()}
 
     def _read(self, row: str, where: EvaluationSet, condition: str) -> Measured | None:
         planned = [
@@ -106,6 +169,7 @@ class Results:
             name=row,
             where=where,
             seeds=tuple(cell.seed for cell, _ in found),
+            is_seeded=found[0][0].row.baseline is None,
             planned=len(planned),
             scores=[scores for _, scores in found],
             overlaps=[read_overlaps(cell.result(where, condition).with_suffix(".csv")) for cell, _ in found],

@@ -20,10 +20,15 @@ def percent(share: float) -> str:
     return "" if math.isnan(share) else f"{100 * share:.2f}"
 
 
-def points(interval: Interval) -> str:
-    """A difference in points with its interval, bold if that does not hold zero."""
+def points(interval: Interval, *, may_be_bold: bool = True) -> str:
+    """A difference in points with its interval, bold if that does not hold zero and it may be bold."""
     text = f"{100 * interval.difference:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
-    return f"**{text}**" if interval.is_clear else text
+    return f"**{text}**" if interval.is_clear and may_be_bold else text
+
+
+def count_of_seeds(count: int) -> str:
+    """A number of seeds; one is no mean, so it is said in a word."""
+    return {0: "none", 1: "one seed"}.get(count, str(count))
 
 
 def score_table(found: Sequence[Measured]) -> str:
@@ -40,8 +45,10 @@ def _with_spread(key: str) -> Callable[[Measured], str]:
 
 
 def _distance(each: Measured) -> str:
+    """The mean, and of how many films: those with an empty mask have no distance, and that may differ by seed."""
     mean = each.mean("hd95")
-    return "" if math.isnan(mean) else f"{mean:.1f}"
+    counts = sorted({seed["hd95_n"] for seed in each.scores})
+    return "" if math.isnan(mean) else f"{mean:.1f} (n {' to '.join(map(str, dict.fromkeys((counts[0], counts[-1]))))})"
 
 
 def _parameters(each: Measured) -> str:
@@ -54,8 +61,8 @@ def _minutes(each: Measured) -> str:
 
 
 def _seeds(each: Measured) -> str:
-    count = len(each.seeds)
-    return str(count) if count == each.planned else f"{count} of {each.planned}"
+    count = count_of_seeds(len(each.seeds) if each.is_seeded else 0)
+    return count if len(each.seeds) == each.planned else f"{count} of {each.planned}"
 
 
 _COLUMNS: dict[str, Callable[[Measured], str]] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar_picture
 from training.datasets.index import Row, read_index
-from training.datasets.pictures import PictureFilm, picture_film
+from training.datasets.pictures import PictureFilm, picture_film, with_words_of_others
 from training.datasets.sample import Sample
 from training.grammar_picture import Description
 
@@ -26,14 +26,19 @@ class BreastUltrasound:
         index: Path of `index.csv`.
         split: Value of the column `split`.
         config: Preprocessing.
+        shuffle_seed: Give every film another one's captions; which one is fixed by this seed. None: its own.
     """
 
-    def __init__(self, index: str | Path, split: str, config: PreprocessingConfig) -> None:
+    def __init__(
+        self, index: str | Path, split: str, config: PreprocessingConfig, *, shuffle_seed: int | None = None
+    ) -> None:
         rows = [row for row in read_index(index) if row.columns["split"] == split]
         self.films: list[PictureFilm] = [
             picture_film(row, config, "breast_ultrasound", known=_look(row), without_count=_WITHOUT_COUNT)
             for row in rows
         ]
+        if shuffle_seed is not None:
+            self.films = with_words_of_others(self.films, rows, shuffle_seed)
         self._with_tumor = [film for film in self.films if film.mask.any()]
 
     def draw(self, rng: random.Random) -> Sample:

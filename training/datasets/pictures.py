@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar_picture
+from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import Row
 from training.datasets.sample import Sample
@@ -38,7 +39,7 @@ class PictureFilm:
         mask: `(I, J)` uint8, all findings; empty for a normal film.
         findings: Mask of each.
         prompts: Captions that are true of the mask as a whole, lower case.
-        known: What the grammar may say.
+        known: What the grammar may say; None for captions only.
         named: For each place that is certain, the numbers of the findings there; none where the place is free.
     """
 
@@ -47,7 +48,7 @@ class PictureFilm:
     mask: np.ndarray
     findings: tuple[np.ndarray, ...]
     prompts: tuple[str, ...]
-    known: Description
+    known: Description | None
     named: dict[str, tuple[int, ...]]
 
     def draw(self, rng: random.Random) -> Sample:
@@ -63,7 +64,7 @@ class PictureFilm:
 
     def phrase(self, rng: random.Random) -> str:
         """A caption or a paraphrase for all findings."""
-        if rng.random() < _PARAPHRASE:
+        if self.known is not None and rng.random() < _PARAPHRASE:
             return grammar_picture.finding_phrase(self.picture, self.known, rng)
         return rng.choice(self.prompts)
 
@@ -120,6 +121,27 @@ def picture_film(
         known = dataclasses.replace(known, size=size_word(mask), places=tuple(sorted(places)))
     known = dataclasses.replace(known, count=count)
     return PictureFilm(picture, array, mask, findings, tuple(prompts), known, certain_places(findings))
+
+
+def with_words_of_others(films: Sequence[PictureFilm], rows: Sequence[Row], seed: int) -> list[PictureFilm]:
+    """The same films, each with another one's captions and with what follows from those.
+
+    Normal films give and take words as all others do, so that words do not tell whether there is a finding either. No
+    place is named for sure: another film's words tell none of this one's findings apart.
+
+    Args:
+        films: One film a row.
+        rows: The rows, with the column `text`.
+        seed: Fixes who gets whose words.
+
+    Raises:
+        ValueError: All films have the same caption.
+    """
+    givers = [films[number] for number in derangement([row.columns["text"] for row in rows], seed)]
+    return [
+        dataclasses.replace(film, prompts=giver.prompts, known=giver.known if giver.mask.any() else None, named={})
+        for film, giver in zip(films, givers, strict=True)
+    ]
 
 
 def _ladder(row: Row) -> dict[str, list[str]]:
