@@ -1,5 +1,5 @@
 # setup     make the environment in .venv
-# demo      segment a synthetic chest film by a phrase; everything it writes lies in demo/
+# demo      segment a synthetic chest film and a synthetic head by a phrase each; everything it writes lies in demo/
 # test      the quick tests
 # test-all  every test, those on a GPU only where there is one
 # check     format, lint, types and the quick tests: what a push must pass
@@ -41,12 +41,18 @@ demo: $(STAMP)
 		--probability $(DEMO)/left_lower_lung_opacity.probability.nrrd \
 		--overlay $(DEMO)/overlay.png \
 		--json > $(DEMO)/summary.json
+	$(BIN)/python Resources/SampleData/make_samples.py $(DEMO)/head_phantom.nii.gz
+	$(BIN)/textguidedseg segment $(DEMO)/head_phantom.nii.gz "anterior hippocampus" \
+		--out $(DEMO)/anterior_hippocampus.seg.nrrd --json > $(DEMO)/head_summary.json
+	@cat $(DEMO)/head_summary.json
+	@echo
 	@cat $(DEMO)/summary.json
 	@echo
 	@echo 'Picture:      $(CURDIR)/$(DEMO)/overlay.png'
 	@echo 'Segmentation: $(CURDIR)/$(DEMO)/left_lower_lung_opacity.seg.nrrd (opens in 3D Slicer)'
 	@echo 'Pseudo-image: $(CURDIR)/$(DEMO)/left_lower_lung_opacity.pseudo.nrrd (where the words point)'
 	@echo 'Summary:      $(CURDIR)/$(DEMO)/summary.json'
+	@echo 'Head:         $(CURDIR)/$(DEMO)/anterior_hippocampus.seg.nrrd, head_summary.json'
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not gpu' $(SIDE_BY_SIDE)

@@ -19,7 +19,7 @@ NO_CT_MODEL = (
 """What every CT is answered with."""
 
 # The first of several that fit: a grey picture that says nothing about itself is most likely a chest film.
-_PREFERRED = ("chest-xray", "mr-structures", "polyp", "breast-ultrasound")
+_PREFERRED = ("chest-xray", "mr-structures", "pictures", "polyp", "breast-ultrasound")
 # Air in a CT has -1000 Hounsfield units; magnitudes of MR have no negative values.
 _CT_AIR = -900
 _BY_SLICES = "reads a volume slice by slice if you say so (slices=True, --slices)"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from TextGuidedSegLib.weights import CARD_FILE, find_model
+from TextGuidedSegLib.weights import CARD_FILE, find_model, list_models
 
 pytestmark = pytest.mark.slicer
 
@@ -24,6 +24,10 @@ def own(tmp_path: Path) -> Path:
     return folder.parent
 
 
+SHIPPED = [model.card.name for model in list_models()]
+WITH_OWN = sorted([*SHIPPED, "mine"])
+
+
 def names(ui) -> list[str]:
     """Models to choose from."""
     return [ui.modelBox.itemText(index) for index in range(ui.modelBox.count)]
@@ -35,13 +39,13 @@ def test_its_models_can_be_chosen_are_asked_and_are_there_in_the_next_session(
 ) -> None:
     ui = list_widget.ui
     ui.inputVolumeSelector.setCurrentNode(film)
-    assert names(ui) == ["chest-xray"]
+    assert names(ui) == SHIPPED
     answer(own)
     ui.modelFolderButton.click()
-    assert names(ui) == ["chest-xray", "mine"]
+    assert names(ui) == WITH_OWN
     assert ui.modelBox.currentText == "chest-xray"
     assert ui.modelFolderLabel.text.replace("\u200b", "") == str(own)
-    ui.modelBox.currentIndex = 1
+    ui.modelBox.currentIndex = WITH_OWN.index("mine")
     assert ui.modelLabel.text == "My own."
     assert "polyp" in list_widget.panel._entry._line._model.stringList()
     assert not ui.termsFrame.isHidden()  # other weights, other terms
@@ -59,9 +63,9 @@ def test_forgotten_it_is_as_before(list_widget, own: Path, answer) -> None:
     ui = list_widget.ui
     answer(own)
     ui.modelFolderButton.click()
-    ui.modelBox.currentIndex = 1
+    ui.modelBox.currentIndex = WITH_OWN.index("mine")
     ui.noModelFolderButton.click()
-    assert names(ui) == ["chest-xray"]
+    assert names(ui) == SHIPPED
     assert ui.modelFolderLabel.text == "none"
     assert not ui.noModelFolderButton.enabled
     assert (own / "mine" / CARD_FILE).is_file()
@@ -77,7 +81,7 @@ def test_a_folder_without_a_model_is_refused_with_a_sentence(list_widget, tmp_pa
     answer(tmp_path / "elsewhere")
     ui.modelFolderButton.click()
     assert "there is no model in" in ui.modelFolderLabel.text
-    assert names(ui) == ["chest-xray", "mine"]
+    assert names(ui) == WITH_OWN
     assert chosenFolder() == own
 
 
@@ -87,11 +91,11 @@ def test_a_folder_that_went_away_or_broke_takes_nothing_else_along(module, own: 
     chooseFolder(own)
     (own / "mine" / CARD_FILE).write_text("{", encoding="utf-8")
     models, problem = installedModels()
-    assert list(models) == ["chest-xray"]
+    assert list(models) == SHIPPED
     assert "not a readable model card" in problem
     shutil.rmtree(own)
     models, problem = installedModels()
-    assert list(models) == ["chest-xray"]
+    assert list(models) == SHIPPED
     assert "there is no model in" in problem
 
 

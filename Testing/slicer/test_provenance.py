@@ -135,7 +135,7 @@ def test_all_tags_of_the_specification_are_there() -> None:
 def result(phrase: str) -> SimpleNamespace:
     """What `provenance_tags` looks at."""
     return SimpleNamespace(
-        phrase=SimpleNamespace(text=phrase, normalized=phrase.lower()),
+        phrase=SimpleNamespace(text=phrase, heard=phrase.lower()),
         answer="found",
         presence=0.81239,
         threshold=0.5,

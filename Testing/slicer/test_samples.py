@@ -16,10 +16,18 @@ import slicer
 from Testing.slicer.panel_fixtures import MODULE_FOLDER, add_film, wait_until
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phantom import chest_film
+from TextGuidedSegLib.phantom_volume import head_volume, organ_center_ras_mm
 
 pytestmark = pytest.mark.slicer
 
 FOLDER = MODULE_FOLDER / "Resources" / "SampleData"
+
+
+HEAD = {
+    "size_mm": (48.0, 68.0, 50.0),
+    "spacing_mm": (1.0, 1.0, 1.0),
+    "center_ras_mm": organ_center_ras_mm(1, "right"),
+}
 
 
 def listed() -> list[dict[str, str]]:
@@ -51,12 +59,21 @@ def test_the_script_draws_these_very_films(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_each_film_is_a_phantom_of_known_orientation_and_size() -> None:
-    for one in listed():
+    films = [one for one in listed() if one["file"].startswith("ChestFilm")]
+    assert len(films) == 2
+    for one in films:
         image = read_image(FOLDER / one["file"])
         assert (image.kind, image.axis_codes, image.warnings) == ("film", ("L", "I", "P"), ())
         assert image.geometry.spacing_mm[:2] == pytest.approx((0.7, 0.7))
     film = chest_film(1, size=(512, 460), lesions=(("left", "lower"),))
     assert np.array_equal(read_image(FOLDER / "ChestFilm.nrrd").array[:, :, 0].T, film.array.round().astype(np.uint8))
+
+
+def test_the_head_is_a_part_of_one_with_a_whole_organ_in_it() -> None:
+    image, volume = read_image(FOLDER / "HeadCrop.nrrd"), head_volume(1, **HEAD)
+    assert (image.kind, image.axis_codes, image.warnings) == ("volume", ("R", "A", "S"), ())
+    assert np.array_equal(image.array, volume.array.round().astype(np.uint8))
+    assert 1000 < volume.mask("right").sum() < 6000
 
 
 def test_thumbnails_have_the_size_that_slicers_list_has_room_for() -> None:

@@ -127,7 +127,8 @@ class TestRecipe:
             (train.main, "--config", tmp_path / "train.json", "--runs", tmp_path, "--data.mr_volumes", index,
              "--name", "run"),
             (export.main, "--run", tmp_path / "run", "--about", RECIPE / "about.json", "--out", model),
-            (calibrate.main, "--weights", model, "--data", index, "--split", "train", "--every", "10", "--never-shown", "femur, left atrium"),
+            (calibrate.main, "--weights", model, "--data", index, "--split", "train", "--every", "10",
+             "--never-shown", "femur, left atrium"),
         )  # fmt: skip
         for command, *arguments in commands:
             assert command([str(one) for one in arguments]) == 0
