@@ -50,13 +50,17 @@ _OBEDIENCE = {
     "Dice per image": lambda figure: _percent(figure["dice_per_image"] if figure["asked_present"] else None),
     "wrong side": lambda figure: _percent(figure["wrong_side_leakage"]),
     "outside the level, over the truth": lambda figure: _percent(figure["outside_level_excess"]),
+    "outside one level of several": lambda figure: _percent(figure.get("outside_cut_level")),
     "found": lambda figure: _percent(figure["found_recall"]),
     "empty told": lambda figure: _percent(figure["empty_accuracy"]),
+    "of these by words alone": lambda figure: _percent(figure.get("answered_by_words") or None),
+    "empty told by the network": lambda figure: _percent(figure.get("empty_accuracy_by_network")),
     "unsure": lambda figure: _percent(figure["unsure_rate"]),
     "presence AUROC": lambda figure: _percent(figure["presence_auroc"]),
     "ECE": lambda figure: _percent(figure["ece"]),
     "error AUROC": lambda figure: _percent(figure["error_auroc"]),
     "spread of wordings": lambda figure: _percent(figure["paraphrase_spread"]),
+    "spread within a subject": lambda figure: _percent(figure.get("paraphrase_spread_per_subject")),
 }
 # Reasons and counts that a reader of the card can have from the command.
 _LEFT_OUT = ("groups", "settings", "not_applicable", "presence_auroc_by_source")
