@@ -182,7 +182,7 @@ def draw_batch(
     weights = [weight for weight, _ in sources]
     if config.network.spatial_dims == 3:  # of one set, because crops of another have another size
         volumes = cast(VolumeSource, rng.choices([source for _, source in sources], weights)[0])
-        return collate_volumes([volumes.draw(rng) for _ in range(config.batch_size)])
+        return collate_volumes(volumes.draw(rng, config.batch_size))
     chosen = cast(list[SampleSource], rng.choices([source for _, source in sources], weights, k=config.batch_size))
     return collate([source.draw(rng) for source in chosen], config.network.image_channels)
 

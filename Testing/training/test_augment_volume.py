@@ -232,7 +232,7 @@ class TestPhotometric:
 def test_the_pseudo_image_is_seen_through_the_window(tmp_path: Path) -> None:
     """A map painted over the whole volume, warped as the network does it, lies on the crop as the crop was cut."""
     source = MrVolumes(write_set(tmp_path / "set"), VolumeSet(HEADS, 1.0, PATCH), "train", PREPROCESSING)
-    samples = [source.draw(random.Random(seed)) for seed in range(6)]
+    samples = source.draw(random.Random(0), 6)
     made = augmented_volumes(collate_volumes(samples), NOTHING, generator())
     seen = functional.grid_sample(made.pseudo_target, made.warp, align_corners=False)
     for sample, one in zip(samples, seen[:, 0], strict=True):

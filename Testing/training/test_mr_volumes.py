@@ -16,6 +16,8 @@ from training import grammar_volume
 from training.datasets.index import Row, read_index
 from training.datasets.mr_volumes import (
     NOMINAL_SPACING_MM,
+    LabelledVolume,
+    LabelledVolumes,
     MrVolumes,
     VolumeSet,
     label_values,
@@ -39,7 +41,7 @@ def heads(index: Path) -> MrVolumes:
 
 
 def draws(source: MrVolumes, count: int = 60) -> list[VolumeSample]:
-    return [source.draw(random.Random(seed)) for seed in range(count)]
+    return [sample for seed in range(count) for sample in source.draw(random.Random(seed), 1)]
 
 
 class TestSamples:
@@ -84,11 +86,30 @@ class TestSamples:
         for sample in draws(source):
             size = np.array(source.volumes[0].labels.shape)
             borders = np.round((sample.window + 1) / 2 * size[:, None]).astype(int)
-            np.testing.assert_array_equal(borders[:, 1] - borders[:, 0], chosen.patch)
+            np.testing.assert_array_equal(borders[:, 1] - borders[:, 0], np.minimum(chosen.patch, size))
             volume = next(one for one in source.volumes if _holds(one.array, sample.array))
             padded = np.pad(volume.array, [(40, 40)] * 3)
             cut = padded[tuple(slice(low + 40, high + 40) for low, high in borders)]
             np.testing.assert_array_equal(cut, sample.array)
+
+    def test_crops_of_a_batch_are_as_large_as_its_largest_volume_and_padded_at_the_end(self) -> None:
+        volumes = [
+            LabelledVolume(
+                np.ones(shape, dtype=np.float16), np.ones(shape, dtype=np.uint8), np.ones(3), {"hippocampus": (1,)}
+            )
+            for shape in ((6, 9, 20), (8, 7, 20))
+        ]
+        source = LabelledVolumes(VolumeSet(HEADS, 1.0, (12, 12, 12)), volumes)
+        shapes = set()
+        for seed in range(30):
+            samples = source.draw(random.Random(seed), 2)
+            (shape,) = {sample.array.shape for sample in samples}
+            shapes.add(shape)
+            for sample in samples:
+                size = (6, 9) if sample.array[:, 0].sum() == 6 * 12 else (8, 7)  # by its first slice
+                assert sample.array[: size[0], : size[1]].all()
+                assert sample.array.sum() == size[0] * size[1] * 12
+        assert shapes == {(6, 9, 12), (8, 7, 12), (8, 9, 12)}
 
     def test_they_stack(self, heads: MrVolumes) -> None:
         batch = collate_volumes(draws(heads, 3))
@@ -109,7 +130,7 @@ class TestVolumes:
         stacks = MrVolumes(index, VolumeSet(STACKS, 1.0, (16, 24, 8), oriented=False), "train", PREPROCESSING)
         assert [volume.labels.shape for volume in stacks.volumes] == [(16, 24, 5)] * 2
         np.testing.assert_allclose(stacks.volumes[0].spacing_mm, (2.5, 2.5, 8.0))
-        assert not stacks.draw(random.Random(0)).oriented
+        assert not stacks.draw(random.Random(0), 1)[0].oriented
 
     def test_values_are_those_of_inference(self, index: Path, heads: MrVolumes) -> None:
         row = read_index(index)[0]

@@ -91,7 +91,10 @@ class TestTraining:
         config = volume_config(index, batch_size=3)
         sources = build_sources(config)
         batches = [draw_batch(sources, config, step) for step in range(20)]
-        assert {tuple(batch.image.shape[2:]) for batch in batches} == {PATCH, (16, 24, 8)}
+        shapes = {tuple(batch.image.shape[2:]) for batch in batches}
+        for shape in shapes:
+            assert any(np.all(np.array(shape) <= patch) for patch in (PATCH, (16, 24, 8)))
+        assert {shape[2] for shape in shapes} > {5}  # stacks of five slices are a batch of their own
         for batch in batches:
             assert len(set(batch.oriented.tolist())) == 1
             assert len(batch.phrases) == 3

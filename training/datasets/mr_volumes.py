@@ -40,7 +40,7 @@ class VolumeSet:
     Attributes:
         source: Value of the column `source`; `SYNTHETIC` for heads that `synthetic_heads` draws, without an index.
         share: Probability that a batch is drawn from it.
-        patch: Voxels of a training crop along each axis; a volume that is smaller is padded.
+        patch: Voxels of a training crop along each axis, at most: crops are as small as the volumes of their batch.
         oriented: The files say how the patient lies.
         never_shown: Phrases for what none of its volumes shows, labelled or not; empty for the grammar's own, which
             knows the structures of MR only.
@@ -92,20 +92,31 @@ class LabelledVolumes:
             raise ValueError(msg)
         self.volumes = volumes
 
-    def draw(self, rng: random.Random) -> VolumeSample:
-        """A crop with a caption, a paraphrase, a phrase for what is not there, or none."""
-        volume = rng.choice(self.volumes)
+    def draw(self, rng: random.Random, count: int) -> list[VolumeSample]:
+        """Crops of one size, each with a caption, a paraphrase, a phrase for what is not there, or none.
+
+        They are no larger than the largest of their volumes: in use a volume is padded to what the network needs and no
+        further, and a normalization over the whole of it sees the difference.
+        """
+        volumes = [rng.choice(self.volumes) for _ in range(count)]
+        first, second, third = (
+            min(side, max(volume.labels.shape[axis] for volume in volumes))
+            for axis, side in enumerate(self.chosen.patch)
+        )
+        return [self._drawn(volume, (first, second, third), rng) for volume in volumes]
+
+    def _drawn(self, volume: LabelledVolume, patch: Shape, rng: random.Random) -> VolumeSample:
         kind = rng.random()
         if kind < _NO_PHRASE:
-            return self._sample(volume, volume.mask(None), "", rng, absent=True, pointed=False)
+            return self._sample(volume, volume.mask(None), "", patch, rng, absent=True, pointed=False)
         shown = frozenset(volume.targets)
         if kind < _NO_PHRASE + _NOT_THERE:
             phrase, nothing = self._absent_phrase(shown, rng), np.zeros(volume.labels.shape, dtype=bool)
-            return self._sample(volume, nothing, phrase, rng, pointed=False)
+            return self._sample(volume, nothing, phrase, patch, rng, pointed=False)
         key = rng.choice(sorted(shown))
         as_published = kind < _NO_PHRASE + _NOT_THERE + _CAPTION
         phrase = f"{key}." if as_published else grammar_volume.structure_phrase(key, rng)
-        return self._sample(volume, volume.mask(key), phrase, rng)
+        return self._sample(volume, volume.mask(key), phrase, patch, rng)
 
     def _absent_phrase(self, shown: frozenset[str], rng: random.Random) -> str:
         if self.chosen.never_shown:
@@ -113,11 +124,9 @@ class LabelledVolumes:
         return grammar_volume.absent_phrase(shown, rng)
 
     def _sample(
-        self, volume: LabelledVolume, target: np.ndarray, phrase: str, rng: random.Random, *, absent: bool = False,
-        pointed: bool = True,
+        self, volume: LabelledVolume, target: np.ndarray, phrase: str, patch: Shape, rng: random.Random, *,
+        absent: bool = False, pointed: bool = True,
     ) -> VolumeSample:  # fmt: skip
-        first, second, third = self.chosen.patch
-        patch = (first, second, third)
         start = _start(volume.mask(None), patch, rng)
         shape = np.array(target.shape)
         borders = np.stack([start, np.array(start) + patch], axis=1)
@@ -240,25 +249,22 @@ def resampled_labels(labels: np.ndarray, prepared: PreparedVolume) -> np.ndarray
 
 
 def _start(labelled: np.ndarray, patch: Shape, rng: random.Random) -> Shape:
-    """First voxel of a crop; below 0 where the volume is smaller than the crop."""
+    """First voxel of a crop; a volume that is smaller than the crop is padded at its end, as in use."""
     places = np.argwhere(labelled) if rng.random() < _AROUND_TARGET and labelled.any() else None
     middle = None if places is None else places[rng.randrange(len(places))]
     start = []
     for axis, (size, side) in enumerate(zip(labelled.shape, patch, strict=True)):
-        low, high = min(0, size - side), max(0, size - side)
-        place = rng.randint(low, high)
-        start.append(place if middle is None or size <= side else int(np.clip(middle[axis] - side // 2, low, high)))
+        last = max(0, size - side)
+        place = rng.randint(0, last)
+        start.append(place if middle is None else int(np.clip(middle[axis] - side // 2, 0, last)))
     return start[0], start[1], start[2]
 
 
 def _crop(array: np.ndarray, start: Shape, patch: Shape) -> np.ndarray:
-    """Part of an array, zeros where it leaves the array."""
+    """Part of an array, with zeros after its end."""
     cut = np.zeros(patch, dtype=array.dtype)
-    inside = [
-        (max(first, 0), min(first + side, size)) for first, side, size in zip(start, patch, array.shape, strict=True)
-    ]
-    target = tuple(slice(low - first, high - first) for (low, high), first in zip(inside, start, strict=True))
-    cut[target] = array[tuple(slice(low, high) for low, high in inside)]
+    part = array[tuple(slice(first, first + side) for first, side in zip(start, patch, strict=True))]
+    cut[tuple(slice(0, size) for size in part.shape)] = part
     return cut
 
 

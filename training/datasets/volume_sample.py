@@ -44,8 +44,8 @@ class VolumeSample:
 class VolumeSource(Protocol):
     """A set of volumes from which the loop draws with a seeded generator."""
 
-    def draw(self, rng: random.Random) -> VolumeSample:
-        """One sample; equal generator states give equal samples."""
+    def draw(self, rng: random.Random, count: int) -> list[VolumeSample]:
+        """Samples of one size; equal generator states give equal samples."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
