@@ -45,7 +45,7 @@ def compare(grid: Grid, everything: Sequence[Cell], options: argparse.Namespace)
     Returns:
         Number of cells that failed; the others are finished all the same.
     """
-    chosen = [cell for cell in everything if _is_chosen(cell, options.only)]
+    chosen = [cell for cell in everything if _is_chosen(cell, options.only, options.seed)]
     waiting = [cell for cell in chosen if steps_left(cell) or missing(cell)]
     logger.info("%d of %d cells have something to do", len(waiting), len(chosen))
     failed = 0
@@ -90,7 +90,9 @@ def _start_worker() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
 
 
-def _is_chosen(cell: Cell, patterns: Sequence[str]) -> bool:
+def _is_chosen(cell: Cell, patterns: Sequence[str], seeds: Sequence[int]) -> bool:
+    if seeds and cell.row.baseline is None and cell.seed not in seeds:
+        return False
     return not patterns or any(fnmatch.fnmatchcase(cell.row.name, pattern) for pattern in patterns)
 
 
@@ -119,6 +121,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     page_help = f"the page (training/RESULTS.md {first}, else training/RESULTS.GRID.md)"
     parser.add_argument("--page", type=Path, metavar="FILE.md", help=page_help)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="rows of these names; repeatable")
+    parser.add_argument("--seed", action="append", default=[], type=int, help="runs of these seeds; repeatable")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, each in a process of one thread")
     parser.add_argument("--dry-run", action="store_true", help="list what is missing and do nothing")
     options = parser.parse_args(arguments)
@@ -137,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         grid = read_grid(options.grid)
         everything = cells(grid, options.runs, options.out, options.jobs)
         if options.dry_run:
-            chosen = [cell for cell in everything if _is_chosen(cell, options.only)]
+            chosen = [cell for cell in everything if _is_chosen(cell, options.only, options.seed)]
             sys.stdout.write(dry_run(chosen) + "\n")
             return 0
         check_output(options.page, (".md",))  # before hours of work

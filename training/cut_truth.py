@@ -19,7 +19,7 @@ from TextGuidedSegLib.io import read_image
 from training.datasets.chest_infection import split_sides
 from training.datasets.films import load_mask
 from training.datasets.index import Row
-from training.lung_zones import LEVELS, SIDES, LungZones, load_zones
+from training.lung_zones import LEVELS, SIDES, LungZones, load_zones, side_bits, zone_bit
 from training.metrics import mean, overlap
 from training.poses import MIRRORED, posed
 
@@ -30,28 +30,31 @@ Places = tuple[tuple[str, tuple[str, ...]], ...]
 """Pairs of a side and levels of it; no levels mean the whole side."""
 
 
-def named_pixels(cells: np.ndarray, places: Places) -> np.ndarray:
+def named_pixels(zones: np.ndarray, places: Places) -> np.ndarray:
     """Pixels that lie in the named places, `(I, J)` bool.
 
     Args:
-        cells: From `LungZones.cells`.
+        zones: From `LungZones.zones`.
         places: Where; empty for nowhere.
     """
-    numbers = [3 * SIDES.index(side) + LEVELS.index(level) for side, levels in places for level in (levels or LEVELS)]
-    named: np.ndarray = np.isin(cells, numbers)
+    bits = 0
+    for side, levels in places:
+        for level in levels or LEVELS:
+            bits |= zone_bit(side, level)
+    named: np.ndarray = (zones & bits) != 0
     return named
 
 
-def half_cells(width: int, height: int) -> np.ndarray:
-    """Cells of a picture without lungs: its halves, all at the upper level; the middle column goes to the right.
+def half_zones(width: int, height: int) -> np.ndarray:
+    """Zones of a picture without lungs: its halves, each at every level; the middle column goes to the right.
 
     Args:
         width: Pixels from one side to the other.
         height: Pixels from top to bottom.
     """
-    cells = np.full((width, height), 3 * SIDES.index("right"), dtype=np.uint8)
-    cells[(width + 1) // 2 :] = 3 * SIDES.index("left")
-    return cells
+    zones = np.full((width, height), side_bits("right"), dtype=np.uint8)
+    zones[(width + 1) // 2 :] = side_bits("left")
+    return zones
 
 
 def known_lungs(rows: Sequence[Row], file: Path | None) -> tuple[dict[str, LungZones], str]:
@@ -107,7 +110,7 @@ def ceiling(rows: Iterable[Row], lungs: Mapping[str, LungZones]) -> dict[str, An
 
     Sides: lesions that caption and mask alone tell apart (all of a one-sided film, the two components of a film with
     one on each side). Levels: everything drawn on a side of which the caption names one level only, which shows how far
-    the captions' levels and thirds of the lung agree; nobody can be better than that on these films.
+    the captions' levels and the bands agree; nobody can be better than that on these films.
 
     Args:
         rows: Rows of lesion films.
@@ -122,12 +125,12 @@ def ceiling(rows: Iterable[Row], lungs: Mapping[str, LungZones]) -> dict[str, An
         if known is None or is_doubtful(row.columns):
             continue
         image = read_image(row.image)
-        mask, cells = canonical(load_mask(row.mask, image), image), known.cells()
+        mask, zones = canonical(load_mask(row.mask, image), image), known.zones()
         parts = split_sides(mask.astype(np.uint8), {side: places.get(side, ()) for side in SIDES})
         for side, drawn in parts.items():
-            sides.append(overlap(mask & named_pixels(cells, ((side, ()),)), drawn).dice)
+            sides.append(overlap(mask & named_pixels(zones, ((side, ()),)), drawn).dice)
             if len(places[side]) == 1:
-                levels.append(overlap(mask & named_pixels(cells, ((side, places[side]),)), drawn).dice)
+                levels.append(overlap(mask & named_pixels(zones, ((side, places[side]),)), drawn).dice)
     return {
         "side": {"dice_per_image": mean(sides), "n": len(sides)},
         "level": {"dice_per_image": mean(levels), "n": len(levels)},

@@ -26,11 +26,11 @@ from TextGuidedSegLib.export import atomic_path, check_output
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.io import read_image
 from training.datasets.index import read_index
+from training.levels import LEVELS, level_bands
 
 logger = logging.getLogger(__name__)
 
 SIDES = ("left", "right")
-LEVELS = ("upper", "middle", "lower")
 
 Box = tuple[int, int, int, int]
 """First pixel and end along I, then along J."""
@@ -73,22 +73,20 @@ class LungZones:
         return nearer_left if name == "left" else ~nearer_left
 
     def zone(self, side: str, levels: Collection[str]) -> np.ndarray:
-        """Pixels of a side at the named levels: thirds of that lung's height, the outer ones without an end.
+        """Pixels of a side at the named levels: bands of that lung's height, see `training.levels`; they overlap.
 
-        Thirds of the lung are how zones are read on a film. They are no pixel rows: a lung that is low on the film
-        has low zones.
+        They are no pixel rows: a lung that is low on the film has low zones.
         """
-        third = _thirds(self.left if side == "left" else self.right)
-        named = np.isin(third, [LEVELS.index(level) for level in levels])
+        lung = self.left if side == "left" else self.right
+        named = np.isin(_level_bits(lung) & sum(1 << LEVELS.index(level) for level in levels), 0, invert=True)
         return self.side(side) & named[None, :]
 
-    def cells(self) -> np.ndarray:
-        """The zone of each pixel, `(I, J)` uint8: 3 x the side's place in `SIDES` + the level's in `LEVELS`."""
-        cells = np.zeros(self.left.shape, dtype=np.uint8)
+    def zones(self) -> np.ndarray:
+        """The zones that each pixel lies in, `(I, J)` uint8, one bit for each: see `zone_bit`."""
         nearer = self.side("left")
-        for place, (lung, half) in enumerate(((self.left, nearer), (self.right, ~nearer))):
-            cells[half] = (3 * place + _thirds(lung))[None, :].repeat(len(lung), axis=0)[half]
-        return cells
+        left, right = (_level_bits(lung) for lung in (self.left, self.right))
+        zones: np.ndarray = np.where(nearer, left << _shift("left"), right << _shift("right")).astype(np.uint8)
+        return zones
 
     def resized(self, shape: tuple[int, int]) -> LungZones:
         """The same lungs on a grid of another size, by the nearest pixel."""
@@ -111,6 +109,20 @@ class LungZones:
         for side, levels in zones:
             named |= self.zone(side, levels) if levels else self.side(side)
         return mask.astype(bool) & named
+
+
+def zone_bit(side: str, level: str) -> int:
+    """The bit of a side's level in `LungZones.zones`."""
+    return 1 << (_shift(side) + LEVELS.index(level))
+
+
+def side_bits(side: str) -> int:
+    """The bits of all levels of a side."""
+    return sum(zone_bit(side, level) for level in LEVELS)
+
+
+def _shift(side: str) -> int:
+    return len(LEVELS) * SIDES.index(side)
 
 
 def lung_box(lung: np.ndarray) -> Box:
@@ -141,11 +153,15 @@ def tissue_levels(film: np.ndarray, lungs: LungZones, lesions: np.ndarray) -> tu
     return float(np.median(air)), float(np.median(tissue))
 
 
-def _thirds(lung: np.ndarray) -> np.ndarray:
-    """`(J,)` uint8: which third of the lung's height, 0 the upper one, each row of pixels belongs to."""
+def _level_bits(lung: np.ndarray) -> np.ndarray:
+    """`(J,)` uint8: the levels that each row of pixels lies in, bit `n` for level `n`."""
     top, bottom = lung_box(lung)[2:]
-    height = np.arange(lung.shape[1])
-    return np.clip(np.floor(3 * (height - top) / (bottom - top)), 0, 2).astype(np.uint8)
+    height = (np.arange(lung.shape[1]) + 0.5 - top) / (bottom - top)
+    bits = np.zeros(lung.shape[1], dtype=np.uint8)
+    for number, level in enumerate(LEVELS):
+        first, last = level_bands()[level]
+        bits |= ((height >= first) & (height <= last)).astype(np.uint8) << number
+    return bits
 
 
 def draw_lungs(segmenter: Segmenter, path: Path) -> LungZones:

@@ -4,8 +4,8 @@
   name one side. Sides divide the film halfway between the lungs where those are known, else they are its halves.
 * `outside_level_excess`: share of the predicted pixels outside the named side and level, less the same share of the
   truth; of phrases that name a level of the lung on films whose lungs are known. Shares of all pixels together. The
-  truth is all that was drawn where the caption speaks of that level, which thirds of a lung hold only in part: below 0
-  the answer keeps to the third more strictly than whoever drew the lesions.
+  truth is all that was drawn where the caption speaks of that level, which its band (`training.levels`) holds only in
+  part: below 0 the answer keeps to the band more strictly than whoever drew the lesions.
 * `outside_cut_level`: the share alone, of questions whose truth was cut to the level (`questions.CUT_BY_LEVEL`), so
   that nothing of it lies outside. These two have different zeros and never go into one figure.
 * `empty_accuracy`: phrases for what is not there that were answered by an empty mask; *unsure* is wrong.

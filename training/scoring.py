@@ -13,7 +13,7 @@ from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result
 from TextGuidedSegLib.phrase import Phrase, swap_sides
 from training.cases import SURFACE_TOLERANCE_MM, Case
-from training.cut_truth import Places, canonical, half_cells, named_pixels
+from training.cut_truth import Places, canonical, half_zones, named_pixels
 from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LungZones
 from training.metrics import hd95, named_side_mass, overlap, peak_in_target, surface_dice
 from training.obedience import Share, error_counts
@@ -49,10 +49,10 @@ class Scorer:
     def __init__(self, image: Image, truth: np.ndarray, lungs: LungZones | None, pseudo_threshold: float) -> None:
         self._image, self._truth, self._pseudo_threshold = image, truth, pseudo_threshold
         self._knows_lungs = lungs is not None
-        self._cells: np.ndarray | None = None
+        self._zones: np.ndarray | None = None
         if image.kind == "film":
             self._flat = canonical(truth, image)
-            self._cells = half_cells(*self._flat.shape) if lungs is None else lungs.cells()
+            self._zones = half_zones(*self._flat.shape) if lungs is None else lungs.zones()
 
     def target(self, question: Question) -> np.ndarray | None:
         """The part of the truth that a question names, or None where the film leaves that in doubt."""
@@ -60,15 +60,15 @@ class Scorer:
             return self._truth
         if not question.places and not question.doubt:
             return np.zeros_like(self._truth)
-        assert self._cells is not None
-        part = self._flat & named_pixels(self._cells, question.places)
+        assert self._zones is not None
+        part = self._flat & named_pixels(self._zones, question.places)
         if question.places and part.mean() < LEAST_PART:
             return None
         if question.doubt:
             near = ndimage.distance_transform_edt(~self._flat) <= EMPTY_MARGIN * len(self._flat)
             # The other lung is far from a one-sided lesion only where the lungs are far from each other.
             around = near if any(levels for _, levels in question.doubt) else self._flat
-            if (around & named_pixels(self._cells, question.doubt)).any():
+            if (around & named_pixels(self._zones, question.doubt)).any():
                 return None
         back: np.ndarray = reorientation(self._image.axis_codes, FILM_CODES).undo(part[:, :, None])
         return back
@@ -108,19 +108,19 @@ class Scorer:
 
     def _wrong_side(self, result: Result) -> Share | None:
         phrase = result.phrase
-        if self._cells is None or phrase is None or phrase.side not in ("left", "right"):
+        if self._zones is None or phrase is None or phrase.side not in ("left", "right"):
             return None
         flat = canonical(result.mask, self._image)
         excluded = swap_sides(phrase.side) if phrase.frame == "patient" else phrase.side
         # Pictures without a patient's side are divided in the middle; what is shown at the right is the patient's left.
-        cells = self._cells if phrase.frame == "patient" else half_cells(*flat.shape)
-        return Share(int((flat & named_pixels(cells, ((excluded, ()),))).sum()), int(flat.sum()))
+        zones = self._zones if phrase.frame == "patient" else half_zones(*flat.shape)
+        return Share(int((flat & named_pixels(zones, ((excluded, ()),))).sum()), int(flat.sum()))
 
     def _outside(self, result: Result, truth: np.ndarray) -> tuple[Share, Share] | None:
         places = _named_levels(result.phrase)
-        if self._cells is None or not self._knows_lungs or places is None:
+        if self._zones is None or not self._knows_lungs or places is None:
             return None
-        named = named_pixels(self._cells, places)
+        named = named_pixels(self._zones, places)
         flat = [canonical(mask, self._image) for mask in (result.mask, truth)]
         predicted, true = (Share(int((mask & ~named).sum()), int(mask.sum())) for mask in flat)
         return predicted, true

@@ -47,7 +47,7 @@ def lesion_film(lungs: LungZones, side: str = "left", *, brightness: float = LES
     levels = tissue_levels(array.astype(np.float32), lungs, mask.astype(bool))
     zones = {"left": (), "right": (), side: ("lower",)}
     boxes = {"left": lung_box(lungs.left), "right": lung_box(lungs.right)}
-    return LesionFilm(array, mask, {side: mask}, "", zones, 1, lungs.cells(), boxes, levels)
+    return LesionFilm(array, mask, {side: mask}, "", zones, 1, lungs.zones(), boxes, levels)
 
 
 HIGH, LOW = lungs_at(10, 70), lungs_at(24, 84)

@@ -18,7 +18,7 @@ from training.cut_truth import (
     canonical,
     caption_places,
     ceiling,
-    half_cells,
+    half_zones,
     is_doubtful,
     known_lungs,
     named_pixels,
@@ -130,16 +130,16 @@ class TestQuestions:
 
 
 class TestCut:
-    def test_cells_cut_as_zones_do(self, lungs: dict[str, LungZones]) -> None:
+    def test_the_map_of_zones_cuts_as_they_do(self, lungs: dict[str, LungZones]) -> None:
         known = lungs["images/dev_both.png"]
         mask = np.random.default_rng(0).random(known.left.shape) < 0.4
         places = (("left", ("lower",)), ("right", ()))
-        assert np.array_equal(mask & named_pixels(known.cells(), places), known.cut(mask, places))
-        assert not named_pixels(known.cells(), ()).any()
+        assert np.array_equal(mask & named_pixels(known.zones(), places), known.cut(mask, places))
+        assert not named_pixels(known.zones(), ()).any()
 
     @pytest.mark.parametrize("width", [6, 7])
     def test_halves_divide_a_picture_and_the_patients_left_is_at_the_end(self, width: int) -> None:
-        left = named_pixels(half_cells(width, 4), (("left", ()),))
+        left = named_pixels(half_zones(width, 4), (("left", ()),))
         assert left[-(width // 2) :].all()
         assert not left[: (width + 1) // 2].any()
 

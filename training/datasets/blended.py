@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -19,7 +20,18 @@ from training import grammar
 from training.datasets.chest_infection import LesionFilm
 from training.datasets.chest_structures import StructureFilm
 from training.datasets.sample import Sample
-from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LEVELS, SIDES, Box, LungZones, lung_box, tissue_levels
+from training.lung_zones import (
+    EMPTY_MARGIN,
+    LEAST_PART,
+    LEVELS,
+    SIDES,
+    Box,
+    LungZones,
+    lung_box,
+    side_bits,
+    tissue_levels,
+    zone_bit,
+)
 
 # Shares of what is asked of a film: the lesion, a place beside it, the patch of healthy lung that looks laid in too.
 _LESION, _BESIDE = 0.45, 0.25
@@ -34,8 +46,8 @@ _LEAST_CONTRAST = 0.2
 
 _TRIES = 8
 
-# A zone is named if this part of the lesion lies in it; less is a border that nobody would mention.
-_NAMED = 0.15
+# As few levels are named as hold this part of the lesion.
+_NAMED = 0.8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,14 +164,7 @@ def _moved(array: np.ndarray, source: Box, goal: Box, *, mirrored: bool) -> np.n
 
 def _part(film: LesionFilm, side: str) -> np.ndarray:
     """Lesions of one side, `(I, J)` bool."""
-    cells = film.cells
-    return film.mask.astype(bool) & (np.asarray(cells) // len(LEVELS) == SIDES.index(side))
-
-
-def _shares(laid: Laid) -> list[float]:
-    """Part of the patch in each level of its lung."""
-    level = laid.lungs.cells() % len(LEVELS)
-    return [float((level[laid.patch] == number).mean()) for number in range(len(LEVELS))]
+    return film.mask.astype(bool) & ((np.asarray(film.zone_map) & side_bits(side)) != 0)
 
 
 def _other(side: str) -> str:
@@ -169,15 +174,23 @@ def _other(side: str) -> str:
 def _named_levels(laid: Laid) -> tuple[str, ...]:
     if not laid.patch.any():
         return ()
-    return tuple(level for level, share in zip(LEVELS, _shares(laid), strict=True) if share >= _NAMED)
+    zones = laid.lungs.zones()[laid.patch]
+
+    def share(levels: tuple[str, ...]) -> float:
+        return float(((zones & sum(zone_bit(laid.side, level) for level in levels)) != 0).mean())
+
+    for number in range(1, len(LEVELS)):
+        best = max(itertools.combinations(LEVELS, number), key=share)
+        if share(best) >= _NAMED:
+            return best
+    return LEVELS
 
 
 def _clear_levels(laid: Laid) -> tuple[str, ...]:
     """Levels of the same lung that keep a distance from the patch."""
     near = ndimage.binary_dilation(laid.patch, iterations=max(1, round(EMPTY_MARGIN * len(laid.patch))))
-    touched = set(np.unique(laid.lungs.cells()[near]).tolist())
-    first = len(LEVELS) * SIDES.index(laid.side)
-    return tuple(level for number, level in enumerate(LEVELS) if first + number not in touched)
+    touched = int(np.bitwise_or.reduce(laid.lungs.zones()[near], initial=0))
+    return tuple(level for level in LEVELS if not zone_bit(laid.side, level) & touched)
 
 
 def _empty(laid: Laid, side: str, levels: tuple[str, ...], rng: random.Random) -> Sample:

@@ -17,14 +17,24 @@ from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import Row, read_index
 from training.datasets.sample import Sample
-from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LEVELS, SIDES, Box, LungZones, lung_box, tissue_levels
+from training.lung_zones import (
+    EMPTY_MARGIN,
+    LEAST_PART,
+    LEVELS,
+    SIDES,
+    Box,
+    LungZones,
+    lung_box,
+    tissue_levels,
+    zone_bit,
+)
 
 Zone = tuple[str, str]
 
 # Share of phrase kinds; what is left goes to the published caption. One-sided films, a quarter of the set, carry the
 # phrases that name the empty side, so their share is higher there.
 _PARAPHRASE, _NO_PHRASE, _OTHER_STRUCTURE = 0.2, 0.06, 0.04
-_SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.25, 0.05, 0.25
+_SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.4, 0.05, 0.25
 # The same where the lungs of the films are known: parts can then be cut out and empty levels be told.
 _EMPTY_ZONE, _PART = 0.1, 0.35
 
@@ -40,7 +50,7 @@ class LesionFilm:
         caption: The caption, patient's side.
         zones: Levels named on each side.
         count: Number of areas the caption mentions.
-        cells: `(I, J)` uint8, the zone of the lungs that each pixel belongs to, see `LungZones.cells`; None where the
+        zone_map: `(I, J)` uint8, the zones of the lungs that each pixel lies in, see `LungZones.zones`; None where the
             lungs are not known for sure.
         boxes: The box of each lung by side, where the lungs are known for sure.
         levels: Brightness of aerated lung and of the mediastinum, likewise.
@@ -53,7 +63,7 @@ class LesionFilm:
     caption: str
     zones: dict[str, tuple[str, ...]]
     count: int
-    cells: np.ndarray | None = None
+    zone_map: np.ndarray | None = None
     boxes: Mapping[str, Box] = dataclasses.field(default_factory=dict)
     levels: tuple[float, float] | None = None
     empty: tuple[Zone, ...] = ()
@@ -109,7 +119,7 @@ class ChestInfection:
             return Sample(film.array, film.mask, "", absent=True, pointed=False)
         if film.only_side and rng.random() < _SWAPPED_ON_ONE_SIDED:
             return _empty_side(film, rng)
-        if film.cells is not None:
+        if film.zone_map is not None:
             part = _empty_zone(film, rng) if rng.random() < _EMPTY_ZONE else None
             part = _named_part(film, rng) if part is None and rng.random() < _PART else part
             if part is not None:
@@ -166,7 +176,7 @@ def _named_part(film: LesionFilm, rng: random.Random) -> Sample | None:
     that it does not name is never asked for here.
     """
     named = [(side, level) for side in ("left", "right") for level in film.zones[side]]
-    if film.cells is None or len(named) < 2:
+    if film.zone_map is None or len(named) < 2:
         return None
     sides = [side for side in ("left", "right") if film.zones[side]]
     if len(sides) == 2 and rng.random() < 0.5:  # all of one side
@@ -178,7 +188,7 @@ def _named_part(film: LesionFilm, rng: random.Random) -> Sample | None:
         of_level = [side for side in sides if level in film.zones[side]]
         chosen = {side: (level,) for side in rng.sample(of_level, rng.randint(1, len(of_level)))}
         asked = [(side, level) for side in chosen]
-    target = film.mask * np.isin(film.cells, [_cell(*zone) for zone in asked])
+    target = film.mask * ((film.zone_map & sum(zone_bit(*zone) for zone in asked)) != 0)
     if target.mean() < LEAST_PART:
         return None
     return Sample(film.array, target, grammar.finding_phrase(_vague_levels(chosen, rng), None, rng))
@@ -206,22 +216,18 @@ def _with_lungs(film: LesionFilm, row: Row, lungs: Mapping[str, LungZones]) -> L
     if known is None or not known.is_sound or doubtful:
         return film
     lungs_here = known.resized(film.mask.shape)
-    cells = lungs_here.cells()
+    zones = lungs_here.zones()
     near = ndimage.distance_transform_edt(film.mask == 0) <= EMPTY_MARGIN * len(film.mask)
-    touched = set(np.unique(cells[near]).tolist())
+    touched = int(np.bitwise_or.reduce(zones[near], initial=0))
     empty = tuple(
         (side, level)
         for side in SIDES
         for level in LEVELS
-        if level not in film.zones[side] and _cell(side, level) not in touched
+        if level not in film.zones[side] and not zone_bit(side, level) & touched
     )
     boxes = {"left": lung_box(lungs_here.left), "right": lung_box(lungs_here.right)}
     levels = tissue_levels(film.array.astype(np.float32), lungs_here, film.mask.astype(bool))
-    return dataclasses.replace(film, cells=cells, boxes=boxes, levels=levels, empty=empty)
-
-
-def _cell(side: str, level: str) -> int:
-    return 3 * SIDES.index(side) + LEVELS.index(level)
+    return dataclasses.replace(film, zone_map=zones, boxes=boxes, levels=levels, empty=empty)
 
 
 def _lesion_film(image: Path, mask: Path, columns: dict[str, str], config: PreprocessingConfig) -> LesionFilm:
