@@ -12,8 +12,8 @@ FINDINGS = (
     "opacity", "opacities", "infection", "pulmonary infection", "infiltrate", "infiltrates", "consolidation",
     "consolidations", "pneumonia", "covid-19 pneumonia", "ground-glass opacity", "ground glass opacities",
     "airspace opacity", "airspace disease", "infected area", "infected areas", "lesion", "lesions", "lung opacity",
-    "shadow", "patchy opacity", "haze", "inflammation", "abnormality", "abnormalities", "abnormal finding", "abnormal changes",
-    "abnormal area", "abnormal areas", "disease", "lung disease",
+    "shadow", "patchy opacity", "haze", "inflammation", "abnormality", "abnormalities", "abnormal finding",
+    "abnormal changes", "abnormal area", "abnormal areas", "disease", "lung disease",
 )  # fmt: skip
 STRUCTURES: dict[str, tuple[str, ...]] = {
     "left lung": ("left lung", "the left lung", "left lung field", "left pulmonary field", "lung on the left",

@@ -127,7 +127,8 @@ class TestPage:
         text = finished.text()
         assert "2 steps of 2 films at 64 pixels" in text
         assert "the best of the same 13 thresholds on dev" in text
-        assert "3 networks in 4 runs" in text
+        assert "3 networks in 4 runs; 4 of these runs have figures here" in text
+        assert "Not trained yet" not in text
 
     def test_it_says_on_what_the_times_were_measured(self, copied: Comparison) -> None:
         assert re.search(r"minutes of training on CPU \(.*threads: 1\), 1 run at once \(4 runs\)", copied.text())
@@ -185,6 +186,8 @@ class TestOnlyWhatIsMissing:
         assert copied.files() == before
         assert main(copied.command("--dry-run", "--only", "no-*")) == 0
         assert capsys.readouterr().out.splitlines()[-1] == "1 cells, 0 steps, 0 films to train on"
+        assert main(copied.command("--dry-run", "--seed", "0")) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == "0 cells, 0 steps, 0 films to train on"
 
     def test_another_seed_trains_that_one_only(self, copied: Comparison) -> None:
         copied.grid["rows"][2]["seeds"] = [0, 3]
@@ -223,6 +226,7 @@ class TestOnlyWhatIsMissing:
         ]
         assert "| prior |" in comparison.text()
         assert "| no-text |" not in comparison.text()
+        assert "Not trained yet: no-text, early-fusion" in comparison.text()
 
     def test_where_and_how_often_a_run_saves_is_no_other_configuration(
         self, copied: Comparison, monkeypatch: pytest.MonkeyPatch

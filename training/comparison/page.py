@@ -91,7 +91,8 @@ class Page:
             f"one tuning try: the best of the same {len(THRESHOLDS)} thresholds on {self.grid.tuning.name}, then fixed"
             if self.grid.tuning
             else f"no tuning: the threshold is {FIXED_THRESHOLD} for every row, because no split is left to choose one",
-            f"{len(networks)} networks in {sum(len(row.seeds) for row in networks)} runs",
+            f"{len(networks)} networks in {sum(len(row.seeds) for row in networks)} runs; "
+            f"{len(self.results.machines())} of these runs have figures here",
             *self._machines(),
         ]
         return ["## What every row shares", "\n".join(f"* {line}" for line in lines)]
@@ -113,6 +114,9 @@ class Page:
             found = self._found(section.rows, where)
             if found:
                 blocks += [f"### {section.title}: {where.name}", score_table(found), self._differences(found)]
+        missing = [name for name in section.rows if not any(self._found([name], where) for where in self.grid.sets)]
+        if missing:
+            blocks.append(f"Not trained yet: {', '.join(missing)}.")
         return [*blocks, self._curves(section)] if section.curves else blocks
 
     def _found(self, names: Sequence[str], where: EvaluationSet) -> list[Measured]:
