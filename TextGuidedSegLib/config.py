@@ -110,12 +110,15 @@ class ContrastiveAlignmentConfig:
         width: Width of the common space.
         enhanced_levels: Levels whose decoder features are enhanced by the words.
         prompting: Tokens first look at the finest of `enhanced_levels`, for borders, before they enhance it.
+        places: Octaves of the code by which a pixel also says where on the film it lies, so that words of place can
+            match it; 0 for none, as a network for volumes must have: its windows do not know where they lie.
     """
 
     levels: tuple[int, ...] = (1, 2, 3, 4)
     width: int = 64
     enhanced_levels: tuple[int, ...] = (1, 2, 3)
     prompting: bool = True
+    places: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 A reconstruction from the abstract of arXiv:2412.13533; there is no public code. Three parts: features of several
 levels and tokens in a common space, where a loss pulls target pixels to their words (`training.contrast`); prompts,
-tokens that have looked at fine features; and enhancement, by which words re-weight what the decoder sees.
+tokens that have looked at fine features; and enhancement, by which words re-weight what the decoder sees. Our own
+addition (`places`): a convolution sees what a pixel looks like and hardly where it lies, so words such as *lower left*
+have nothing to match; in the common space each pixel says where it is, too.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from TextGuidedSegLib.config import ContrastiveAlignmentConfig
+from TextGuidedSegLib.pseudo_image import position_code
 
 # Cosine similarities lie in [-1, 1]: this scale makes them logits.
 _START_SCALE = 10.0
@@ -44,16 +47,24 @@ class CommonSpace(nn.Module):
         channels: Channels of the features.
         embedding_size: Width of a token state.
         width: Width of the common space.
+        places: Octaves of the code of a film's places; 0 for none.
     """
 
-    def __init__(self, channels: int, embedding_size: int, width: int) -> None:
+    def __init__(self, channels: int, embedding_size: int, width: int, places: int = 0) -> None:
         super().__init__()
         self.pixel, self.token = nn.Linear(channels, width), nn.Linear(embedding_size, width)
         self.saliency = nn.Linear(embedding_size, 1)
+        self.octaves = places
+        self.place: nn.Linear | None = None
+        if places:
+            self.place = nn.Linear(2 * (2 * places + 1), width, bias=False)
+            nn.init.zeros_(self.place.weight)  # a new part begins as the identity
 
     def forward(self, features: Tensor, states: Tensor, mask: Tensor) -> LevelMatch:
         """Match `(B, C, *grid)` features and `(B, T, E)` token states with mask `(B, T)`."""
         pixels = self.pixel(features.flatten(2).transpose(1, 2))
+        if self.place is not None:
+            pixels = pixels + self.place(position_code(features.shape[2:], self.octaves, features.device))
         saliency = self.saliency(states)[..., 0].float().masked_fill(~mask, -1e4).softmax(dim=1)
         unit_tokens = functional.normalize(self.token(states).float(), dim=2)
         return LevelMatch(pixels, unit_tokens, saliency, tuple(features.shape[2:]))
@@ -97,11 +108,12 @@ class TargetEnhancement(nn.Module):
         channels: Channels of the features.
         embedding_size: Width of a token state.
         width: Width of the common space.
+        places: Octaves of the code of a film's places; 0 for none.
     """
 
-    def __init__(self, channels: int, embedding_size: int, width: int) -> None:
+    def __init__(self, channels: int, embedding_size: int, width: int, places: int = 0) -> None:
         super().__init__()
-        self.space = CommonSpace(channels, embedding_size, width)
+        self.space = CommonSpace(channels, embedding_size, width, places)
         self.value = nn.Linear(channels, channels)
         self.gate = nn.Linear(channels + 1, channels)
         nn.init.zeros_(self.gate.weight)
@@ -149,15 +161,13 @@ class ContrastiveAlignment(nn.Module):
     def __init__(self, channels: Sequence[int], embedding_size: int, config: ContrastiveAlignmentConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.width
-        self.spaces = nn.ModuleDict(
-            {str(level): CommonSpace(channels[level], embedding_size, width) for level in config.levels}
-        )
+        sizes = (embedding_size, config.width, config.places)
+        self.spaces = nn.ModuleDict({str(level): CommonSpace(channels[level], *sizes) for level in config.levels})
         self.enhancements = nn.ModuleDict(
-            {str(level): TargetEnhancement(channels[level], embedding_size, width) for level in config.enhanced_levels}
+            {str(level): TargetEnhancement(channels[level], *sizes) for level in config.enhanced_levels}
         )
         finest = min(config.enhanced_levels)
-        self.prompting = Prompting(channels[finest], embedding_size, width) if config.prompting else None
+        self.prompting = Prompting(channels[finest], embedding_size, config.width) if config.prompting else None
 
     def match(self, features: Sequence[Tensor], states: Tensor, mask: Tensor) -> tuple[LevelMatch, ...]:
         """Every contrasted level's features with the words, finest first; only the loss needs them."""

@@ -253,6 +253,9 @@ def _check_levels(config: NetworkConfig, count: int) -> None:
     if config.contrast is not None:
         chosen.append(("contrast.levels", config.contrast.levels, range(count)))
         chosen.append(("contrast.enhanced_levels", config.contrast.enhanced_levels, range(count - 1)))
+        if config.contrast.places and config.spatial_dims != 2:
+            msg = f"network.contrast.places must be 0 for volumes, got {config.contrast.places}: windows have no place"
+            raise ValueError(msg)
     if config.presence is not None:
         chosen.append(("presence.level", (config.presence.level,), range(count - 1)))
         if config.spatial_dims != 2 or not config.reads_words:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from Testing.lib import tiny
 from TextGuidedSegLib.config import ContrastiveAlignmentConfig
 from TextGuidedSegLib.contrastive_alignment import CommonSpace, ContrastiveAlignment, Prompting, TargetEnhancement
 
@@ -77,6 +78,35 @@ class TestCommonSpace:
         match = space(features((4, 3)), states(), MASK)
         expected = functional.linear(features((4, 3))[:, :, 2, 1], space.pixel.weight, space.pixel.bias)
         torch.testing.assert_close(match.pixels[:, 2 * 3 + 1], expected)
+
+
+class TestPlaces:
+    """Pixels say where they lie, once they have learned to."""
+
+    def space(self) -> CommonSpace:
+        torch.manual_seed(0)
+        return CommonSpace(8, WIDTH, 16, places=3)
+
+    def test_it_begins_as_a_space_without_them(self) -> None:
+        with_places, without = self.space(), CommonSpace(8, WIDTH, 16)
+        without.load_state_dict(
+            {name: value for name, value in with_places.state_dict().items() if "place" not in name}
+        )
+        one, other = (each(features((4, 3)), states(), MASK) for each in (with_places, without))
+        assert torch.equal(one.pixels, other.pixels)
+
+    def test_then_equal_pixels_at_other_places_differ_and_the_same_share_of_the_film_is_the_same_place(self) -> None:
+        space, alike = self.space(), torch.ones(2, 8, 1, 1)
+        assert space.place is not None
+        torch.nn.init.normal_(space.place.weight)
+        coarse, fine = (space(alike.expand(2, 8, *grid), states(), MASK).pixels[0] for grid in ((2, 1), (6, 3)))
+        assert (coarse[0] - coarse[1]).abs().max() > 0.1
+        torch.testing.assert_close(coarse[0], fine.reshape(6, 3, -1)[1, 1])  # the middle of the first half
+
+    def test_a_network_of_volumes_refuses_them(self) -> None:
+        contrast = ContrastiveAlignmentConfig(levels=(0,), width=8, enhanced_levels=(0,), places=4)
+        with pytest.raises(ValueError, match=r"contrast\.places must be 0 for volumes, got 4"):
+            tiny.network(dataclasses.replace(tiny.VOLUME_NETWORK, contrast=contrast))
 
 
 class TestPrompting:
