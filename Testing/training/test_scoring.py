@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, AxisCodes, coded_geometry
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result
+from TextGuidedSegLib.phrase import parse
 from training.cases import Case, summarize
 from training.questions import Question
 from training.scoring import Label, Scorer
@@ -39,10 +41,11 @@ def box(image: Image, first: int) -> np.ndarray:
     return mask
 
 
-def case(image: Image, mask: np.ndarray, truth: np.ndarray) -> Case:
+def case(image: Image, mask: np.ndarray, truth: np.ndarray, phrase: str | None = None) -> Case:
     probability = mask.astype(np.float32)
+    parsed = None if phrase is None else parse(phrase)
     result = Result(
-        answer="found", phrase=None, model="m", weights_sha256="", threshold=0.5, presence=1.0, warnings=(),
+        answer="found", phrase=parsed, model="m", weights_sha256="", threshold=0.5, presence=1.0, warnings=(),
         seconds=0.0, device="cpu", mask=mask.astype(np.uint8), probability=probability, pseudo_image=probability,
         geometry=image.geometry,
     )  # fmt: skip
@@ -86,3 +89,10 @@ def test_a_surface_that_was_missed_is_in_the_mean() -> None:
     assert "surface_dice" not in summarize([nothing])
     nominal = dataclasses.replace(image, spacing_known=False)
     assert "surface_dice" not in summarize([case(nominal, truth, truth)])
+
+
+def test_a_side_that_belongs_to_a_name_is_no_place_for_the_words_to_point_at() -> None:
+    image = volume()
+    mask = box(image, 1)
+    assert case(image, mask, mask, "left hippocampus").side_mass in (0.0, 1.0)
+    assert math.isnan(case(image, mask, mask, "left ventricular cavity").side_mass)
