@@ -77,9 +77,8 @@ class LungZones:
 
         They are no pixel rows: a lung that is low on the film has low zones.
         """
-        lung = self.left if side == "left" else self.right
-        named = np.isin(_level_bits(lung) & sum(1 << LEVELS.index(level) for level in levels), 0, invert=True)
-        return self.side(side) & named[None, :]
+        named: np.ndarray = (self.zones() & sum(zone_bit(side, level) for level in levels)) != 0
+        return named
 
     def zones(self) -> np.ndarray:
         """The zones that each pixel lies in, `(I, J)` uint8, one bit for each: see `zone_bit`."""
