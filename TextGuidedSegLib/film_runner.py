@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.mirroring import mirrored_words
 from TextGuidedSegLib.network import FusedNetwork
-from TextGuidedSegLib.phrase import swap_sides
 from TextGuidedSegLib.preprocessing import PreparedFilm, prepare_film
 from TextGuidedSegLib.presence import presence_evidence
 from TextGuidedSegLib.running import Maps, Reporter, device_of
@@ -82,7 +82,7 @@ class FilmRunner:
         logits, occupancy, presence = self._logits(image, words)
         if mirrors:
             report(0.4, "network, mirrored")
-            mirrored, _, swapped = self._logits(image.flip(2), None if words is None else swap_sides(words))
+            mirrored, _, swapped = self._logits(image.flip(2), None if words is None else mirrored_words(words))
             logits = (logits + mirrored.flip(2)) / 2
             presence = None if presence is None or swapped is None else (presence + swapped) / 2
         probability = logits.sigmoid()[0, 0].cpu().numpy()

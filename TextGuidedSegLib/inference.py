@@ -17,12 +17,12 @@ from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model, reco
 from TextGuidedSegLib.image import Image, with_sound_values
 from TextGuidedSegLib.phrase import Phrase, parse
 from TextGuidedSegLib.presence import calibrated, presence_evidence, presence_score
+from TextGuidedSegLib.readers import Readers, Reading, Readings, Runner
 from TextGuidedSegLib.region import Bounds, Region, cropped, index_of
 from TextGuidedSegLib.result import ANSWERS, Answer, Result, settled_answer
 from TextGuidedSegLib.running import IsCancelled, Maps, Progress, Reporter, choose_device, memory_said
-from TextGuidedSegLib.slice_runner import SliceRunner
 from TextGuidedSegLib.volume_runner import VolumeRunner
-from TextGuidedSegLib.weights import DecisionConfig, Model, ModelCard, find_model, load_network
+from TextGuidedSegLib.weights import DecisionConfig, Model, ModelCard, find_model
 
 __all__ = [
     "ANSWERS",
@@ -64,19 +64,23 @@ class Segmenter:
     def __init__(self, model: str | Model = "chest-xray", *, device: str = "auto") -> None:
         self.model = model if isinstance(model, Model) else find_model(model)
         self.device = choose_device(device)
-        self._network, self._tokenizer = load_network(self.model, self.device)
+        self._readers = Readers(self.model, self.device)
         self._image: Image | None = None
         self._part: Image | None = None
         self._region: Bounds | None = None
         self._unfamiliar: tuple[str, ...] = ()
         known = self.card.familiarity
         self._familiarity = None if known is None else familiarity.Familiarity(known)
-        self._runner: FilmRunner | SliceRunner | VolumeRunner | None = None
+        self._readings: Readings | None = None
 
     @property
     def card(self) -> ModelCard:
         """The card of the loaded model."""
         return self.model.card
+
+    def card_for(self, phrase: str | Phrase | None) -> ModelCard:
+        """The card of what answers a phrase on the image: the model's own, or that of its part for thick slices."""
+        return self._reading(parse(phrase) if isinstance(phrase, str) else phrase).card
 
     def set_image(self, image: Image, region: Region | None = None, *, slices: bool = False) -> None:
         """Take an image; phrases are answered on it until the next one.
@@ -94,15 +98,16 @@ class Segmenter:
         part = image if bounds is None else cropped(recognized(image), bounds)
         check_fit(part, self.card, slices=slices)
         part = with_sound_values(part)  # arrays and scenes come here without a reader's checks
-        kind = SliceRunner if slices else VolumeRunner if part.kind == "volume" else FilmRunner
-        runner = kind(self._network, self._tokenizer, card=self.card, image=part)
-        unfamiliar = self._unlike_training(runner) if bounds is None else ()  # a part of a film looks like no film
-        self._image, self._part, self._region, self._runner = image, part, bounds, runner
+        readings = self._readers.read(part, slices=slices)
+        # A part of a film looks like no film.
+        unfamiliar = self._unlike_training(readings.own.runner) if bounds is None else ()
+        self._image, self._part, self._region, self._readings = image, part, bounds, readings
         self._unfamiliar = unfamiliar
 
     def use_less_memory(self) -> bool:
         """After memory ran out: read the volume that was set by smaller windows; False where that is not possible."""
-        return isinstance(self._runner, VolumeRunner) and self._runner.use_less_memory()
+        runner = None if self._readings is None else self._readings.own.runner
+        return isinstance(runner, VolumeRunner) and runner.use_less_memory()
 
     def segment(
         self,
@@ -130,7 +135,7 @@ class Segmenter:
             Cancelled: `is_cancelled` said so; the segmenter stays usable.
             RuntimeError: There is no image yet.
         """
-        threshold = _checked_threshold(threshold, self.card.decision)
+        _check_threshold(threshold, self.card.decision)
         return self._answered(self._fitting(phrase), threshold, Reporter(progress, is_cancelled))
 
     def segment_each(
@@ -149,7 +154,7 @@ class Segmenter:
         Raises:
             RegionNeededError: After the last result, for all phrases that have none.
         """
-        threshold = _checked_threshold(threshold, self.card.decision)
+        _check_threshold(threshold, self.card.decision)
         parsed: list[Phrase | None] = []
         refusals: dict[str, RegionNeededError] = {}
         for phrase in phrases:
@@ -169,7 +174,8 @@ class Segmenter:
     @property
     def phrases_at_once(self) -> int:
         """How many phrases `read_ahead` may be given; 1 on films, which share nothing."""
-        return self._runner.phrases_at_once if isinstance(self._runner, VolumeRunner) else 1
+        runner = None if self._readings is None else self._readings.own.runner
+        return runner.phrases_at_once if isinstance(runner, VolumeRunner) else 1
 
     def read_ahead(
         self,
@@ -195,12 +201,17 @@ class Segmenter:
         self._read(parsed, Reporter(progress, is_cancelled))
 
     def _read(self, phrases: Sequence[Phrase | None], report: Reporter) -> None:
-        if isinstance(self._runner, VolumeRunner):
+        shared: dict[VolumeRunner, list[str | None]] = {}
+        for phrase in phrases:
+            runner = self._reading(phrase).runner
+            if isinstance(runner, VolumeRunner):
+                shared.setdefault(runner, []).append(_words(phrase))
+        for runner, words in shared.items():  # one at most: only the model's own network reads whole volumes
             with memory_said(self.device):
-                self._runner.run([_words(phrase) for phrase in phrases], report)
+                runner.run(words, report)
 
     def _answered_together(
-        self, phrases: Sequence[Phrase | None], threshold: float, report: Reporter
+        self, phrases: Sequence[Phrase | None], threshold: float | None, report: Reporter
     ) -> Iterator[Result]:
         share = 0.8 if len(phrases) > 1 else 0.0
         if share:
@@ -217,32 +228,41 @@ class Segmenter:
         check_phrase_fit(parsed, self._part, self.card)
         return parsed
 
-    def _answered(self, phrase: Phrase | None, threshold: float, report: Reporter) -> Result:
+    def _reading(self, phrase: Phrase | None) -> Reading:
+        if self._readings is None:
+            msg = "call set_image first"
+            raise RuntimeError(msg)
+        return self._readings.by(phrase)
+
+    def _answered(self, phrase: Phrase | None, threshold: float | None, report: Reporter) -> Result:
         started = time.monotonic()
         assert self._image is not None
-        assert self._runner is not None
+        reading = self._reading(phrase)
+        decision = reading.card.decision
+        threshold = decision.threshold if threshold is None else float(threshold)
         report(0.0, "text")
         with memory_said(self.device):
-            maps = self._runner.maps(_words(phrase), report)
-        presence = calibrated(maps.evidence, self.card.decision)
+            maps = reading.runner.maps(_words(phrase), report)
+        presence = calibrated(maps.evidence, decision)
         probability, pseudo_image, mask = self._on_whole_grid(maps, threshold)
         answer = settled_answer(
-            phrase, presence, self.card.decision, understood=self._understands(phrase), any_voxel=bool(mask.any())
+            phrase, presence, decision, understood=_understands(phrase, reading), any_voxel=bool(mask.any())
         )
         if answer not in ("found", "unsure"):
             mask = np.zeros_like(mask)
         elsewhere: tuple[str, ...] = ()
-        if answer == "not_found" and presence < self.card.decision.not_found_below:
+        if answer == "not_found" and presence < decision.not_found_below:
             elsewhere = self._elsewhere(phrase, threshold, report.within(0.85, 0.99))
         report(1.0, "done")
         return Result(
-            answer=answer, phrase=phrase, model=self.card.name, weights_sha256=self.card.sha256["weights.safetensors"],
+            answer=answer, phrase=phrase, model=self.card.name,
+            weights_sha256=reading.card.sha256["weights.safetensors"],
             threshold=threshold, presence=presence, warnings=(*self._warnings(phrase, mask), *elsewhere),
             seconds=time.monotonic() - started, device=self.device, mask=mask, probability=probability,
             pseudo_image=pseudo_image, geometry=self._image.geometry, plan=maps.plan, region=self._region,
         )  # fmt: skip
 
-    def _unlike_training(self, runner: FilmRunner | SliceRunner | VolumeRunner) -> tuple[str, ...]:
+    def _unlike_training(self, runner: Runner) -> tuple[str, ...]:
         if self._familiarity is None or not isinstance(runner, FilmRunner):
             return ()
         found = self._familiarity.unlike(familiarity.describe(runner.film.array))
@@ -259,13 +279,10 @@ class Segmenter:
             probability, pseudo_image = whole
         return probability, pseudo_image, (probability >= threshold).view(np.uint8)
 
-    def _understands(self, phrase: Phrase | None) -> bool:
-        return phrase is None or phrase.known or self._tokenizer.knows_a_word(phrase.heard)
-
     def _warnings(self, phrase: Phrase | None, mask: np.ndarray) -> tuple[str, ...]:
         assert self._part is not None
         warnings = (*self._part.warnings, *(phrase.doubts if phrase else ()))
-        if isinstance(self._runner, SliceRunner):
+        if self._part.kind == "volume" and "volume" not in self.card.kinds:
             warnings = (*warnings, _SLICES_READ.format(name=self.card.name))
         if self._part.kind == "volume":  # a crop has no midline
             return warnings
@@ -276,10 +293,11 @@ class Segmenter:
         """A sentence when a finding is not where the phrase says but elsewhere on the film; costs one more run."""
         if phrase is None or phrase.finding is None or not phrase.places:
             return ()
-        if not isinstance(self._runner, FilmRunner) or self._part is None:
+        runner = self._reading(phrase).runner
+        if not isinstance(runner, FilmRunner) or self._part is None:
             return ()
         with memory_said(self.device):
-            maps = self._runner.maps(phrase.finding, report)
+            maps = runner.maps(phrase.finding, report)
         mask = maps.probability >= threshold
         is_there = calibrated(maps.evidence, self.card.decision) >= self.card.decision.found_above
         sentence = found_elsewhere(phrase, mask, self._part) if is_there and mask.any() else None
@@ -290,10 +308,11 @@ def _words(phrase: Phrase | None) -> str | None:
     return None if phrase is None else phrase.heard
 
 
-def _checked_threshold(threshold: float | None, decision: DecisionConfig) -> float:
-    if threshold is None:
-        return decision.threshold
-    if not 0.0 < threshold < 1.0:
+def _understands(phrase: Phrase | None, reading: Reading) -> bool:
+    return phrase is None or phrase.known or reading.tokenizer.knows_a_word(phrase.heard)
+
+
+def _check_threshold(threshold: float | None, decision: DecisionConfig) -> None:
+    if threshold is not None and not 0.0 < threshold < 1.0:
         msg = f"threshold must be between 0 and 1, got {threshold}; the model's own is {decision.threshold}"
         raise ValueError(msg)
-    return float(threshold)

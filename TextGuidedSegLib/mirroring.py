@@ -1,7 +1,6 @@
-"""What a phrase is called when the volume is mirrored: sides change, but names that hold a side word stay.
+"""What a phrase is called when the image is mirrored: sides change, but names that hold a side word stay.
 
-The left ventricle of a mirrored heart is still the left ventricle: its thick wall makes it so, not its place. A film
-shows no chambers, so there every side word changes (`phrase.swap_sides`).
+The left ventricle of a mirrored heart is still the left ventricle: its thick wall makes it so, not its place.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from TextGuidedSegLib.phrase import parse, swap_sides
 
 
 def mirrored_words(text: str) -> str:
-    """The phrase for the mirrored volume; twice gives the text again, as `swap_sides` does.
+    """The phrase for the mirrored image; twice gives the text again, as `swap_sides` does.
 
     Args:
         text: 1 to 500 characters, or nothing at all.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +19,54 @@ from TextGuidedSegLib.weights import ModelCard
 _DISPLAYS: dict[str, AxisCodes] = {"S": ("L", "P", "S"), "A": ("L", "I", "A"), "R": ("P", "I", "R")}
 
 
+# Slices this many times as far apart as the larger side of their pixels are thick: nnU-Net, too, leaves its volumes
+# for slices there.
+_THICK = 3.0
 # Maps of earlier phrases that are kept for a new threshold.
 _KEPT_BYTES = 256 << 20
+
+
+def has_thick_slices(image: Image) -> bool:
+    """Whether a volume was scanned in slices far thicker than their pixels are wide."""
+    if image.kind != "volume":
+        return False
+    _, pixel, slice_mm = sorted(image.geometry.spacing_mm.tolist())
+    return bool(slice_mm >= _THICK * pixel)
+
+
+class Slices:
+    """A volume as a stack of films.
+
+    Slices lie across the axis with the largest voxels, as they were scanned; equal voxels make axial ones. They are
+    shown as a radiologist sees them: the patient's left on the right, front or head up.
+
+    Args:
+        image: The volume.
+
+    Attributes:
+        mirrors: The films' first axis runs from one side of the patient to the other.
+    """
+
+    def __init__(self, image: Image) -> None:
+        across = _scanned_across(image)
+        self._step = reorientation(image.axis_codes, _DISPLAYS[across])
+        self._source = image.source
+        self._array = self.view(image.array)
+        self._spacing = self._step.apply_to_geometry(image.geometry).spacing_mm.tolist()
+        self.mirrors = across != "R"
+
+    def __len__(self) -> int:
+        return int(self._array.shape[2])
+
+    def view(self, array: np.ndarray) -> np.ndarray:
+        """An array on the image's own grid as a stack `(I, J, number of slices)`; writing to it writes there."""
+        return self._step.view(array)
+
+    def film(self, number: int) -> Image:
+        """One slice, `(I, J, 1)`."""
+        array = np.ascontiguousarray(self._array[:, :, number : number + 1])
+        geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES, self._spacing)
+        return Image(array, geometry, FILM_CODES, "film", source=self._source)
 
 
 class _Kept(NamedTuple):
@@ -38,9 +83,6 @@ class _Kept(NamedTuple):
 class SliceRunner:
     """Runs a network of films on the slices of a volume.
 
-    Slices lie across the axis with the largest voxels, as they were scanned; equal voxels make axial ones. They are
-    shown to the network as a radiologist sees them: the patient's left on the right, front or head up.
-
     Args:
         network: From `weights.load_network`.
         tokenizer: Likewise.
@@ -50,12 +92,8 @@ class SliceRunner:
 
     def __init__(self, network: FusedNetwork, tokenizer: PhraseTokenizer, *, card: ModelCard, image: Image) -> None:
         self._network, self._tokenizer, self._card = network, tokenizer, card
-        across = _scanned_across(image)
-        self._step = reorientation(image.axis_codes, _DISPLAYS[across])
-        self._mirrors = across != "R"
         self._image = image
-        self._slices = self._step.view(image.array)
-        self._spacing = self._step.apply_to_geometry(image.geometry).spacing_mm.tolist()
+        self._slices = Slices(image)
         self._kept: dict[str | None, _Kept] = {}
 
     def maps(self, words: str | None, report: Reporter) -> Maps:
@@ -74,7 +112,7 @@ class SliceRunner:
             self._keep(words, self._run(words, report.within(0.0, 0.9)))
         kept = self._kept[words]
         probability, pseudo_image = (np.zeros(self._image.geometry.shape, dtype=np.float32) for _ in range(2))
-        views = [self._step.view(one) for one in (probability, pseudo_image)]
+        views = [self._slices.view(one) for one in (probability, pseudo_image)]
         for number, maps in enumerate(kept.slices):
             report(0.9 + 0.1 * number / len(kept.slices), "original grid")
             for view, one in zip(views, (maps.probability, maps.pseudo_image), strict=True):
@@ -82,13 +120,14 @@ class SliceRunner:
         return Maps(max(maps.evidence for maps in kept.slices), probability, pseudo_image)
 
     def _run(self, words: str | None, report: Reporter) -> _Kept:
-        count = self._slices.shape[2]
+        count = len(self._slices)
         slices = []
-        for number, film in enumerate(self._films()):
+        for number in range(count):
+            film = self._slices.film(number)
             runner = FilmRunner(self._network, self._tokenizer, card=self._card, image=film)
             part = report.within(number / count, (number + 1) / count)
             part(0.0, f"slice {number + 1} of {count}")
-            slices.append(runner.network_maps(words, part, mirrors=self._mirrors))
+            slices.append(runner.network_maps(words, part, mirrors=self._slices.mirrors))
         return _Kept(runner.film, slices)
 
     def _keep(self, words: str | None, kept: _Kept) -> None:
@@ -96,12 +135,6 @@ class SliceRunner:
             if sum(one.size_bytes for one in (*self._kept.values(), kept)) > _KEPT_BYTES:
                 del self._kept[earlier]
         self._kept[words] = kept
-
-    def _films(self) -> Iterator[Image]:
-        for number in range(self._slices.shape[2]):
-            array = np.ascontiguousarray(self._slices[:, :, number : number + 1])
-            geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES, self._spacing)
-            yield Image(array, geometry, FILM_CODES, "film", source=self._image.source)
 
 
 def _scanned_across(image: Image) -> str:

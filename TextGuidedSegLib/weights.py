@@ -74,6 +74,19 @@ class FieldOfView:
 
 
 @dataclasses.dataclass(frozen=True)
+class ThickSlices:
+    """A part of a model that reads thick slices one by one: between such slices a network of volumes sees no more.
+
+    Attributes:
+        folder: Where it lies in the model's folder; a model of its own, with its own card.
+        structures: Names in the vocabulary of what it finds; other phrases are left to the network of volumes.
+    """
+
+    folder: str
+    structures: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelCard:
     """What a model is, what it expects and under which terms.
 
@@ -81,7 +94,7 @@ class ModelCard:
         name: Name to ask for it by.
         version: Version of the weights.
         summary: One sentence for people.
-        kinds: Image kinds it reads: `film`, `volume`.
+        kinds: Image kinds it reads: `film`, `volume`. A network of films that says `volume` reads it slice by slice.
         modalities: DICOM modalities it reads; an image that does not say its modality is accepted.
         image_channels: 1 for grey, 3 for color.
         reads_grey: Trained on grey films too, their values repeated in each channel; a color model that is not refuses
@@ -95,6 +108,7 @@ class ModelCard:
         research_only: Not a medical device.
         fields_of_view: What a volume may show for which structures: a model that was trained on crops does not find a
             structure in a whole head. Empty for no limit.
+        thick_slices: What answers about stacks of thick slices; None for the network itself.
         familiarity: What training images look like, to warn of others; None to say nothing.
         training_data: Data sets and their terms.
         figures: Measured figures with the commands that give them.
@@ -116,6 +130,7 @@ class ModelCard:
     research_only: bool = True
     reads_grey: bool = False
     fields_of_view: tuple[FieldOfView, ...] = ()
+    thick_slices: ThickSlices | None = None
     familiarity: FamiliarityConfig | None = None
     training_data: tuple[str, ...] = ()
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -136,8 +151,19 @@ class Model:
 
     @property
     def size_bytes(self) -> int:
-        """Size of its weights file."""
-        return self.file(WEIGHTS_FILE).stat().st_size
+        """Size of its weights, those of its part for thick slices among them."""
+        part = self.for_thick_slices
+        return self.file(WEIGHTS_FILE).stat().st_size + (0 if part is None else part.size_bytes)
+
+    @property
+    def for_thick_slices(self) -> Model | None:
+        """Its part for thick slices, if it has one.
+
+        Raises:
+            WeightsError: The card of that part is missing or unreadable.
+        """
+        part = self.card.thick_slices
+        return None if part is None else read_model(self.folder / part.folder)
 
     @property
     def license_text(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from TextGuidedSegLib.phrase import swap_sides
+from TextGuidedSegLib.mirroring import mirrored_words
 from training.augment import apply_warps, fused_after, photometric, sample_warps, without_pose
 from training.augment_volume import Augmented, augmented_volumes
 from training.datasets.sample import Batch
@@ -31,7 +31,8 @@ def augmented(batch: Batch | VolumeBatch, config: TrainConfig, step: int, genera
     image = photometric(image, config.augmentation, generator)
     if config.augmentation.style:
         image = restyled(image, config.augmentation.style, generator)
-    words = [swap_sides(text) if flip else text for text, flip in zip(batch.phrases, params.mirrored, strict=True)]
+    sides = zip(batch.phrases, params.mirrored.tolist(), strict=True)
+    words = [mirrored_words(text) if flip else text for text, flip in sides]
     # Mirrored films put the heart on the wrong side: the pseudo-image learns where things are from true ones only.
     # A picture without a patient's side is as true mirrored as not.
     painted = batch.pointed & (~params.mirrored | batch.picture)

@@ -90,11 +90,12 @@ def measure(
     for number, row in enumerate(rows):
         image, text = open_volume(row), row.columns["text"]
         segmenter.set_image(image)
-        result = segmenter.segment(text)
         truth = load_truth(row, image)
-        measured.probability.append(overlaps(result.probability, truth))
-        measured.pseudo_image.append(overlaps(result.pseudo_image, truth))
-        measured.present.append(_evidence(result.presence, decision))
+        if segmenter.card_for(text) is segmenter.card:  # a part for thick slices has limits of its own
+            result = segmenter.segment(text)
+            measured.probability.append(overlaps(result.probability, truth))
+            measured.pseudo_image.append(overlaps(result.pseudo_image, truth))
+            measured.present.append(_evidence(result.presence, decision))
         known = (lungs or {}).get(row.columns["image"])
         if swapped and known is not None:
             scorer = Scorer(image, truth, known, decision.pseudo_threshold)
@@ -104,7 +105,7 @@ def measure(
                     found.append(_evidence(segmenter.segment(question.phrase).presence, decision))
             continue
         nothing = _phrase_for_nothing(row, image, number, never_shown) if swapped else None
-        if nothing is not None:
+        if nothing is not None and segmenter.card_for(nothing) is segmenter.card:
             with contextlib.suppress(RegionNeededError):  # refused with advice: the network was not asked
                 measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
     return measured
@@ -198,6 +199,7 @@ def calibrate(
     *,
     every: int = 1,
     never_shown: Sequence[str] = (),
+    where: Sequence[str] = (),
 ) -> DecisionConfig:
     """Measure, choose, and rewrite the card of the model.
 
@@ -208,15 +210,16 @@ def calibrate(
         lungs: File of lungs; None for those that come with this package.
         every: Of the images, in the order of the index, only each that many.
         never_shown: See `measure`.
+        where: Conditions on the rows, `COLUMN=VALUE`.
 
     Raises:
-        ValueError: The split has no row, or none whose caption names one side.
+        ValueError: No row is left, or none whose caption names one side.
     """
     model = find_model(weights)
     index = read_index(data)
-    rows = select(index, [f"split={split}"])
+    rows = select(index, [f"split={split}", *where])
     if not rows:
-        msg = f"no row of {data} has split={split!r}"
+        msg = f"no row of {data} has split={split!r} and meets {list(where)}"
         raise ValueError(msg)
     chosen = set(list(dict.fromkeys(row.image for row in rows))[::every])
     known, known_from = known_lungs(index, lungs)
@@ -254,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--split", required=True)
+    parser.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE[,VALUE]")
     parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the images only each N-th")
     parser.add_argument("--never-shown", default="", metavar="NAME,NAME", help="structures that no volume shows")
@@ -263,7 +267,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = tuple(name.strip() for name in options.never_shown.split(",") if name.strip())
     try:
         decision = calibrate(
-            options.weights, options.data, options.split, options.lungs, every=options.every, never_shown=names
+            options.weights,
+            options.data,
+            options.split,
+            options.lungs,
+            every=options.every,
+            never_shown=names,
+            where=options.where,
         )
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")

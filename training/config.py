@@ -14,6 +14,7 @@ from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training.augment import AugmentationConfig
 from training.augment_volume import VolumeAugmentationConfig
 from training.datasets.mr_volumes import VolumeSet
+from training.datasets.volume_slices import SliceSet
 from training.losses import LossConfig
 from training.presets import PRESETS, apply_preset
 
@@ -41,6 +42,7 @@ class DataConfig:
             phrase names. Empty: only parts that caption and mask tell apart.
         mr_volumes: Index of the MR volumes.
         volume_sets: Kinds of volumes in it, for a network of three dimensions, which reads nothing else.
+        slice_sets: Kinds of volumes in it whose slices a network of films learns, which then reads nothing else.
     """
 
     chest_infection: str = "../shared/data/chest_infection/index.csv"
@@ -58,6 +60,7 @@ class DataConfig:
     lungs: str = ""
     mr_volumes: str = "../shared/data/mr_volumes/index.csv"
     volume_sets: tuple[VolumeSet, ...] = ()
+    slice_sets: tuple[SliceSet, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

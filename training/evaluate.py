@@ -141,7 +141,8 @@ def evaluate_row(
         (question, result) for question in row_questions if (result := _answer(segmenter, question)) is not None
     ]
     truth = load_truth(row, image) if truth is None else truth
-    scorer = Scorer(image, truth, lungs, segmenter.card.decision.pseudo_threshold)
+    decision = segmenter.card_for(row_questions[0].phrase).decision
+    scorer = Scorer(image, truth, lungs, decision.pseudo_threshold)
     cases = []
     for question, result in answered:
         group = question.kind if options.ask and not options.by else row.columns[options.by] if options.by else ""

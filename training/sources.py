@@ -17,6 +17,7 @@ from training.datasets.synthetic_heads import synthetic_heads
 from training.datasets.unlike import UnlikeImages
 from training.datasets.unworded import Unworded
 from training.datasets.volume_sample import VolumeSource
+from training.datasets.volume_slices import VolumeSlices
 from training.grammar_picture import Picture
 from training.lung_zones import load_zones
 
@@ -40,6 +41,8 @@ def build_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     _check_shuffled(config)
     if config.network.spatial_dims == 3:
         return _volume_sources(config)
+    if data.slice_sets:
+        return _slice_sources(config)
     phantom_share = _checked_rest(data)
     sources = _chest_sources(config)
     if data.unlike_share:
@@ -85,6 +88,15 @@ def _volume_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     if any(chosen.source != SYNTHETIC for chosen in data.volume_sets):
         check_splits(read_index(data.mr_volumes))
     return [(chosen.share, _volumes(chosen, config)) for chosen in data.volume_sets]
+
+
+def _slice_sources(config: TrainConfig) -> list[tuple[float, Source]]:
+    sets, index = config.data.slice_sets, config.data.mr_volumes
+    if min(chosen.share for chosen in sets) <= 0:
+        msg = f"every set of data.slice_sets needs a share above 0, got {[chosen.share for chosen in sets]}"
+        raise ValueError(msg)
+    check_splits(read_index(index))
+    return [(chosen.share, VolumeSlices(index, chosen, "train", config.preprocessing)) for chosen in sets]
 
 
 def _volumes(chosen: VolumeSet, config: TrainConfig) -> LabelledVolumes:
@@ -136,7 +148,7 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
 
 def training_texts(data: DataConfig) -> list[str]:
     """Captions of the training splits and phrases of the grammars of every set that has a share."""
-    if data.volume_sets:
+    if data.volume_sets or data.slice_sets:
         return _captions(data.mr_volumes) + grammar_volume.corpus(5_000)
     texts: list[str] = []
     has_pictures = bool(data.polyp_share or data.breast_ultrasound_share)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -74,6 +75,49 @@ class LabelledVolume:
         return self.labels > 0 if key is None else np.isin(self.labels, self.targets[key])
 
 
+class Said(NamedTuple):
+    """A phrase and the labels it names.
+
+    Attributes:
+        phrase: Normalized words; empty when `absent`.
+        labels: Labels that are joined for it, none for what is not there; None for everything that is labelled.
+        absent: There is no phrase.
+    """
+
+    phrase: str
+    labels: tuple[int, ...] | None
+    absent: bool = False
+
+    @property
+    def pointed(self) -> bool:
+        """The words name something that is labelled."""
+        return bool(self.labels)
+
+    def target(self, labels: np.ndarray) -> np.ndarray:
+        """Where in a label map of any shape the named labels are, bool."""
+        return labels > 0 if self.labels is None else np.isin(labels, self.labels)
+
+
+def drawn_phrase(targets: Mapping[str, tuple[int, ...]], rng: random.Random, never_shown: Sequence[str] = ()) -> Said:
+    """Draw what a volume is asked: a caption, a paraphrase, a phrase for what is not there, or nothing.
+
+    Args:
+        targets: Of the volume, see `LabelledVolume`.
+        rng: Source of the choice.
+        never_shown: See `VolumeSet`.
+    """
+    kind = rng.random()
+    if kind < _NO_PHRASE:
+        return Said("", None, absent=True)
+    if kind < _NO_PHRASE + _NOT_THERE:
+        if never_shown:
+            return Said(grammar_volume.structure_phrase(rng.choice(never_shown), rng), ())
+        return Said(grammar_volume.absent_phrase(frozenset(targets), rng), ())
+    key = rng.choice(sorted(targets))
+    as_published = kind < _NO_PHRASE + _NOT_THERE + _CAPTION
+    return Said(f"{key}." if as_published else grammar_volume.structure_phrase(key, rng), targets[key])
+
+
 class LabelledVolumes:
     """Draws crops and phrases from volumes of one kind.
 
@@ -106,27 +150,8 @@ class LabelledVolumes:
         return [self._drawn(volume, (first, second, third), rng) for volume in volumes]
 
     def _drawn(self, volume: LabelledVolume, patch: Shape, rng: random.Random) -> VolumeSample:
-        kind = rng.random()
-        if kind < _NO_PHRASE:
-            return self._sample(volume, volume.mask(None), "", patch, rng, absent=True, pointed=False)
-        shown = frozenset(volume.targets)
-        if kind < _NO_PHRASE + _NOT_THERE:
-            phrase, nothing = self._absent_phrase(shown, rng), np.zeros(volume.labels.shape, dtype=bool)
-            return self._sample(volume, nothing, phrase, patch, rng, pointed=False)
-        key = rng.choice(sorted(shown))
-        as_published = kind < _NO_PHRASE + _NOT_THERE + _CAPTION
-        phrase = f"{key}." if as_published else grammar_volume.structure_phrase(key, rng)
-        return self._sample(volume, volume.mask(key), phrase, patch, rng)
-
-    def _absent_phrase(self, shown: frozenset[str], rng: random.Random) -> str:
-        if self.chosen.never_shown:
-            return grammar_volume.structure_phrase(rng.choice(self.chosen.never_shown), rng)
-        return grammar_volume.absent_phrase(shown, rng)
-
-    def _sample(
-        self, volume: LabelledVolume, target: np.ndarray, phrase: str, patch: Shape, rng: random.Random, *,
-        absent: bool = False, pointed: bool = True,
-    ) -> VolumeSample:  # fmt: skip
+        said = drawn_phrase(volume.targets, rng, self.chosen.never_shown)
+        target = said.target(volume.labels)
         start = _start(volume.mask(None), patch, rng)
         shape = np.array(target.shape)
         borders = np.stack([start, np.array(start) + patch], axis=1)
@@ -136,9 +161,9 @@ class LabelledVolumes:
             frame_mask=_resized(target, patch),
             window=2 * borders / shape[:, None] - 1,
             spacing_mm=volume.spacing_mm,
-            phrase=phrase,
-            absent=absent,
-            pointed=pointed,
+            phrase=said.phrase,
+            absent=said.absent,
+            pointed=said.pointed,
             oriented=self.chosen.oriented,
         )
 
@@ -157,15 +182,28 @@ class MrVolumes(LabelledVolumes):
     """
 
     def __init__(self, index: str | Path, chosen: VolumeSet, split: str, config: PreprocessingConfig) -> None:
-        rows = [row for row in read_index(index) if row.columns["split"] == split]
-        rows = [row for row in rows if row.columns.get("source") == chosen.source]
-        if not rows:
-            msg = f"{index} has no row with split={split!r} and source={chosen.source!r}"
-            raise ValueError(msg)
-        by_image: dict[Path, list[Row]] = {}
-        for row in rows:
+        super().__init__(chosen, [load_volume(rows, config) for rows in rows_by_image(index, chosen.source, split)])
+
+
+def rows_by_image(index: str | Path, source: str, split: str) -> list[list[Row]]:
+    """The rows of each volume of one kind and split.
+
+    Raises:
+        ValueError: There are none.
+    """
+    by_image: dict[Path, list[Row]] = {}
+    for row in read_index(index):
+        if row.columns["split"] == split and row.columns.get("source") == source:
             by_image.setdefault(row.image, []).append(row)
-        super().__init__(chosen, [load_volume(group, config) for group in by_image.values()])
+    if not by_image:
+        msg = f"{index} has no row with split={split!r} and source={source!r}"
+        raise ValueError(msg)
+    return list(by_image.values())
+
+
+def targets_of(rows: Sequence[Row]) -> dict[str, tuple[int, ...]]:
+    """Key of each caption of a volume, and the labels that are joined for it."""
+    return {grammar_volume.caption_key(row.columns["text"]): label_values(row) for row in rows}
 
 
 def load_volume(rows: Sequence[Row], config: PreprocessingConfig) -> LabelledVolume:
@@ -177,12 +215,11 @@ def load_volume(rows: Sequence[Row], config: PreprocessingConfig) -> LabelledVol
     """
     image = open_volume(rows[0])
     prepared = prepare_volume(image, config)
-    targets = {grammar_volume.caption_key(row.columns["text"]): label_values(row) for row in rows}
     return LabelledVolume(
         array=prepared.whole().astype(np.float16),
         labels=resampled_labels(read_labels(rows[0], image), prepared),
         spacing_mm=prepared.spacing_mm,
-        targets=targets,
+        targets=targets_of(rows),
     )
 
 

@@ -1,0 +1,146 @@
+"""A model with a part for thick slices: which phrase is answered by what, and by whose limits."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from Testing.lib import tiny, tiny_volumes
+from TextGuidedSegLib.errors import ImageError, WeightsError
+from TextGuidedSegLib.geometry import reorientation
+from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.inference import Segmenter
+from TextGuidedSegLib.region import Region
+from TextGuidedSegLib.slice_runner import has_thick_slices
+from TextGuidedSegLib.weights import WEIGHTS_FILE, DecisionConfig, ThickSlices, find_model, list_models, read_model
+
+CHAMBER, ELSEWHERE = "left ventricular cavity", "left kidney"
+THICK, THIN = (1.4, 1.4, 10.0), (1.4, 1.4, 3.0)
+PART = ThickSlices("thick-slices", ("ventricle", "ventricular cavity", "myocardium"))
+ALWAYS = DecisionConfig(not_found_below=0.0, found_above=0.0)
+SURE = DecisionConfig(threshold=0.3, not_found_below=0.0, found_above=0.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tiny_volumes.write_model(
+        tmp_path_factory.mktemp("models") / "both", name="both", decision=ALWAYS, thick_slices=PART
+    )
+    volumes = {"kinds": ("volume",), "modalities": ("MR",), "decision": SURE}
+    tiny.write_model(folder / PART.folder, tiny.network(seed=4), name="part", **volumes)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmenter(folder: Path) -> Segmenter:
+    return Segmenter(str(folder), device="cpu")
+
+
+def stack(spacing_mm: tuple[float, float, float] = THICK, codes: tuple[str, str, str] = ("R", "A", "S")) -> Image:
+    return tiny_volumes.volume_image(tiny_volumes.values((26, 30, 5)), codes, spacing_mm)
+
+
+def test_slices_are_thick_along_any_axis_and_by_the_larger_side_of_a_pixel() -> None:
+    assert has_thick_slices(stack())
+    assert has_thick_slices(stack((10.0, 1.4, 1.4)))
+    assert not has_thick_slices(stack(THIN))
+    assert not has_thick_slices(stack((1.0, 6.0, 6.0))), "thin slices of coarse pixels"
+    assert not has_thick_slices(tiny.film_image(np.zeros((20, 30))))
+
+
+def test_a_phrase_is_answered_by_the_network_that_knows_it(folder: Path, segmenter: Segmenter) -> None:
+    alone = {name: Segmenter(str(path), device="cpu") for name, path in
+             (("own", without_part(folder)), ("part", folder / PART.folder))}  # fmt: skip
+    cases = [(THICK, CHAMBER, "part"), (THICK, "LV wall", "part"), (THICK, "ventricles", "part"),
+             (THICK, ELSEWHERE, "own"), (THICK, "anterior hippocampus", "own"), (THICK, None, "own"),
+             (THIN, CHAMBER, "own")]  # fmt: skip
+    for spacing_mm, phrase, by in cases:
+        for each in (segmenter, alone[by]):
+            each.set_image(stack(spacing_mm))
+        found, expected = segmenter.segment(phrase), alone[by].segment(phrase)
+        np.testing.assert_array_equal(found.probability, expected.probability, str((spacing_mm, phrase)))
+        assert found.weights_sha256 == expected.weights_sha256
+        assert (found.presence, found.threshold) == (expected.presence, expected.threshold)
+        assert found.model == "both"
+        assert not found.warnings
+        assert segmenter.card_for(phrase).name == ("part" if by == "part" else "both")
+
+
+def without_part(folder: Path) -> Path:
+    """The model as it was before it had a part."""
+    alone = folder.parent / "alone"
+    if not alone.exists():
+        tiny_volumes.write_model(alone, decision=ALWAYS)
+    return alone
+
+
+def test_phrases_for_both_are_answered_together_each_by_its_own(segmenter: Segmenter) -> None:
+    segmenter.set_image(stack())
+    phrases = [ELSEWHERE, CHAMBER, "spleen"]
+    one_by_one = [segmenter.segment(phrase) for phrase in phrases]
+    segmenter.set_image(stack())
+    for result, alone in zip(segmenter.segment_each(phrases), one_by_one, strict=True):
+        np.testing.assert_array_equal(result.probability, alone.probability)
+        assert result.threshold == alone.threshold
+    segmenter.read_ahead(phrases)
+
+
+def test_the_orientation_of_the_file_changes_no_voxel(segmenter: Segmenter) -> None:
+    upright = None
+    for codes in tiny.ORIENTATIONS:
+        image = stack(codes=codes)
+        segmenter.set_image(image)
+        found = reorientation(image.axis_codes, ("R", "A", "S")).apply(segmenter.segment(CHAMBER).probability)
+        upright = found if upright is None else upright
+        np.testing.assert_array_equal(found, upright, str(codes))
+
+
+def test_a_region_is_read_as_a_volume_of_its_own(segmenter: Segmenter) -> None:
+    image = stack()
+    segmenter.set_image(image, Region.ras_mm((3.0, 3.0, 0.0), (30.0, 35.0, 60.0)))
+    result = segmenter.segment(CHAMBER)
+    assert result.region is not None
+    inside = np.zeros(image.geometry.shape, dtype=bool)
+    inside[tuple(slice(low, high) for low, high in result.region)] = True
+    assert result.probability[inside].all()
+    assert not result.probability[~inside].any()
+
+
+def test_the_name_of_a_chamber_stays_when_its_slice_is_mirrored(segmenter: Segmenter) -> None:
+    array = tiny_volumes.values((26, 30, 5))
+    results = []
+    for values in (array, array[::-1]):
+        segmenter.set_image(tiny_volumes.volume_image(values, spacing_mm=THICK))
+        results.append(segmenter.segment("left ventricle").probability)
+    np.testing.assert_allclose(results[0], results[1][::-1], atol=1e-6)
+
+
+def test_the_part_is_verified_and_counted_with_its_model(folder: Path, tmp_path: Path) -> None:
+    whole, part = read_model(folder), read_model(folder / PART.folder)
+    assert whole.size_bytes == whole.file(WEIGHTS_FILE).stat().st_size + part.size_bytes
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / PART.folder / WEIGHTS_FILE).write_bytes(b"cut off")
+    with pytest.raises(WeightsError, match="was changed"):
+        Segmenter(str(copy), device="cpu")
+    shutil.rmtree(copy / PART.folder)
+    with pytest.raises(WeightsError, match=r"thick-slices.*install the model again"):
+        Segmenter(str(copy), device="cpu")
+
+
+def test_a_network_of_films_that_is_made_for_volumes_reads_no_film(folder: Path) -> None:
+    with pytest.raises(ImageError, match="reads volumes"):
+        Segmenter(str(folder / PART.folder), device="cpu").set_image(tiny.film_image(np.zeros((30, 20))))
+
+
+def test_the_shipped_parts_are_complete() -> None:
+    for model in list_models():
+        part = model.for_thick_slices
+        if part is not None:
+            assert part.card.network.spatial_dims == 2
+            assert part.card.kinds == ("volume",)
+            assert part.card.modalities == model.card.modalities
+    assert find_model("mr-structures").card.thick_slices is not None

@@ -1,0 +1,101 @@
+"""A loaded network between images, and what it makes of one image: films, volumes, or volumes slice by slice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from TextGuidedSegLib.film_runner import FilmRunner
+from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.network import FusedNetwork
+from TextGuidedSegLib.phrase import Phrase
+from TextGuidedSegLib.slice_runner import SliceRunner, has_thick_slices
+from TextGuidedSegLib.text_encoder import PhraseTokenizer
+from TextGuidedSegLib.volume_runner import VolumeRunner
+from TextGuidedSegLib.weights import Model, ModelCard, load_network
+
+Runner = FilmRunner | SliceRunner | VolumeRunner
+
+
+class Reading(NamedTuple):
+    """A network with an image.
+
+    Attributes:
+        card: Of the network.
+        tokenizer: Of the network.
+        runner: Answers phrases on the image.
+    """
+
+    card: ModelCard
+    tokenizer: PhraseTokenizer
+    runner: Runner
+
+
+class Reader(NamedTuple):
+    """A loaded network."""
+
+    card: ModelCard
+    network: FusedNetwork
+    tokenizer: PhraseTokenizer
+
+    @classmethod
+    def load(cls, model: Model, device: str) -> Reader:
+        """Verify and load, see `weights.load_network`."""
+        return cls(model.card, *load_network(model, device))
+
+    def read(self, image: Image, *, slices: bool = False) -> Reading:
+        """Take an image.
+
+        Args:
+            image: The image, or its region of interest.
+            slices: Read a volume slice by slice; a network of films that is made for volumes always does.
+
+        Raises:
+            ImageError: The image holds values that the network cannot read.
+        """
+        by_slices = slices or (image.kind == "volume" and self.network.config.spatial_dims == 2)
+        kind = SliceRunner if by_slices else VolumeRunner if image.kind == "volume" else FilmRunner
+        return Reading(self.card, self.tokenizer, kind(self.network, self.tokenizer, card=self.card, image=image))
+
+
+class Readers:
+    """All networks of a model: its own, and that of its part for thick slices if it has one.
+
+    Args:
+        model: The model.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        WeightsError: A file is missing or damaged.
+    """
+
+    def __init__(self, model: Model, device: str) -> None:
+        self._own = Reader.load(model, device)
+        part = model.for_thick_slices
+        self._thick = None if part is None else Reader.load(part, device)
+        self._structures = frozenset(() if model.card.thick_slices is None else model.card.thick_slices.structures)
+
+    def read(self, image: Image, *, slices: bool = False) -> Readings:
+        """Take an image, see `Reader.read`."""
+        thick = None
+        if self._thick is not None and not slices and has_thick_slices(image):
+            thick = self._thick.read(image)
+        return Readings(self._own.read(image, slices=slices), thick, self._structures)
+
+
+class Readings(NamedTuple):
+    """All networks of a model with one image.
+
+    Attributes:
+        own: The model's own network.
+        thick: The part for thick slices, where the image has such slices.
+        structures: What the part for thick slices finds.
+    """
+
+    own: Reading
+    thick: Reading | None
+    structures: frozenset[str]
+
+    def by(self, phrase: Phrase | None) -> Reading:
+        """Who answers a phrase."""
+        named = set() if phrase is None else {place.structure for place in phrase.places}
+        return self.thick if self.thick is not None and named and named <= self.structures else self.own

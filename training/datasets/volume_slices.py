@@ -1,0 +1,100 @@
+"""Slices of volumes with label maps as films: what a network of films learns that reads stacks of thick slices."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from TextGuidedSegLib.preprocessing import PreprocessingConfig, prepare_film
+from TextGuidedSegLib.slice_runner import Slices
+from training.datasets.films import pad_to_square
+from training.datasets.index import Row
+from training.datasets.mr_volumes import drawn_phrase, open_volume, read_labels, rows_by_image, targets_of
+from training.datasets.sample import Sample
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceSet:
+    """One kind of volume of an index, read slice by slice.
+
+    Attributes:
+        source: Value of the column `source`.
+        share: Probability that a sample is drawn from it.
+        half_turn: Probability that a slice is turned by half, for files that do not say how the patient lies: the two
+            usual orders of the axes differ by that.
+    """
+
+    source: str
+    share: float
+    half_turn: float = 0.0
+
+
+class LabelledSlice(NamedTuple):
+    """One slice on the network's grid.
+
+    Attributes:
+        array: `(I, J)` float16, normalized, canonical film frame; padded to a square with its lowest value.
+        labels: `(I, J)` uint8.
+        targets: Key of each caption of the volume and the labels that are joined for it.
+    """
+
+    array: np.ndarray
+    labels: np.ndarray
+    targets: dict[str, tuple[int, ...]]
+
+
+class VolumeSlices:
+    """Draws slices with phrases; what a phrase names may reach into other slices only, then nothing is there.
+
+    Args:
+        index: Path of `index.csv`.
+        chosen: The kind of volume.
+        split: Value of the column `split`.
+        config: Preprocessing.
+
+    Raises:
+        ValueError: There is no such volume in that split.
+    """
+
+    def __init__(self, index: str | Path, chosen: SliceSet, split: str, config: PreprocessingConfig) -> None:
+        self.chosen = chosen
+        groups = rows_by_image(index, chosen.source, split)
+        self.slices = [each for rows in groups for each in labelled_slices(rows, config)]
+
+    def draw(self, rng: random.Random) -> Sample:
+        """A slice, any as often as any other, with a caption, a paraphrase, a phrase for what is not there, or none."""
+        chosen = rng.choice(self.slices)
+        said = drawn_phrase(chosen.targets, rng)
+        turned = rng.random() < self.chosen.half_turn
+        array, mask = chosen.array, said.target(chosen.labels).astype(np.uint8)
+        if turned:
+            array, mask = np.rot90(array, 2), np.rot90(mask, 2)
+        # What is turned is not where it is in patients.
+        return Sample(array, mask, said.phrase, absent=said.absent, pointed=said.pointed and not turned)
+
+
+def labelled_slices(rows: list[Row], config: PreprocessingConfig) -> list[LabelledSlice]:
+    """Every slice of a volume.
+
+    Args:
+        rows: All rows of one image; they have one label map.
+        config: Preprocessing.
+    """
+    image = open_volume(rows[0])
+    slices, targets = Slices(image), targets_of(rows)
+    labels = slices.view(read_labels(rows[0], image))
+    found = []
+    for number in range(len(slices)):
+        film = prepare_film(slices.film(number), config)
+        array = pad_to_square(film.array, config.size, film.array.min())
+        # Shares and not the nearest label: a border lies where half of a pixel is the structure's.
+        values = np.unique(labels[:, :, number])
+        shares = [film.plan.apply((labels[:, :, number : number + 1] == value).astype(np.float32)) for value in values]
+        most = values[np.argmax(shares, axis=0)][:, :, 0]
+        squared = pad_to_square(most.astype(np.uint8), config.size, 0)
+        found.append(LabelledSlice(array.astype(np.float16), squared, targets))
+    return found
