@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from TextGuidedSegLib.film_runner import FilmRunner, NetworkMaps
-from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, coded_geometry, reorientation
+from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, AxisCodes, coded_geometry, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.preprocessing import PreparedFilm
@@ -22,23 +22,23 @@ _DISPLAYS: dict[str, AxisCodes] = {"S": ("L", "P", "S"), "A": ("L", "I", "A"), "
 # Slices this many times as far apart as the larger side of their pixels are thick: nnU-Net, too, leaves its volumes
 # for slices there.
 _THICK = 3.0
+# A picture has this many times as many pixels along its shorter side as a stack has slices: such a stack is one of
+# thick slices also in a file that lost their distance, because no organ is seen in so thin a slab.
+_FEW = 5
 # Maps of earlier phrases that are kept for a new threshold.
 _KEPT_BYTES = 256 << 20
 
 
 def has_thick_slices(image: Image) -> bool:
-    """Whether a volume was scanned in slices far thicker than their pixels are wide."""
-    if image.kind != "volume":
-        return False
-    _, pixel, slice_mm = sorted(image.geometry.spacing_mm.tolist())
-    return bool(slice_mm >= _THICK * pixel)
+    """Whether a volume was scanned in thick slices: by their distance, or because there are so few of them."""
+    return image.kind == "volume" and (_thick_axis(image) is not None or _short_axis(image) is not None)
 
 
 class Slices:
     """A volume as a stack of films.
 
-    Slices lie across the axis with the largest voxels, as they were scanned; equal voxels make axial ones. They are
-    shown as a radiologist sees them: the patient's left on the right, front or head up.
+    Slices lie across the axis with the largest voxels, as they were scanned, or with far fewer of them than the others;
+    equal axes make axial slices. They are shown as a radiologist sees them: the patient's left on the right, front or head up.
 
     Args:
         image: The volume.
@@ -138,7 +138,22 @@ class SliceRunner:
 
 
 def _scanned_across(image: Image) -> str:
-    """Positive code of the axis with the largest voxels."""
-    step = reorientation(image.axis_codes, ("R", "A", "S"))
+    """Positive code of the axis across the slices; of equal axes the one that runs to the head."""
+    axis = _thick_axis(image)
+    axis = _short_axis(image) if axis is None else axis
+    step = reorientation(image.axis_codes, VOLUME_CODES)
+    if axis is not None:
+        return VOLUME_CODES[step.permutation.index(axis)]
     spacing = np.round(step.apply_to_geometry(image.geometry).spacing_mm, 4)
-    return "RAS"[2 - int(spacing[::-1].argmax())]
+    return VOLUME_CODES[2 - int(spacing[::-1].argmax())]
+
+
+def _thick_axis(image: Image) -> int | None:
+    spacing = image.geometry.spacing_mm
+    _, pixel, slice_mm = sorted(spacing.tolist())
+    return int(spacing.argmax()) if slice_mm >= _THICK * pixel else None
+
+
+def _short_axis(image: Image) -> int | None:
+    slices, pixels, _ = sorted(image.geometry.shape)
+    return image.geometry.shape.index(slices) if _FEW * slices <= pixels else None

@@ -43,11 +43,30 @@ def stack(spacing_mm: tuple[float, float, float] = THICK, codes: tuple[str, str,
     return tiny_volumes.volume_image(tiny_volumes.values((26, 30, 5)), codes, spacing_mm)
 
 
+def cube(spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Image:
+    return tiny_volumes.volume_image(tiny_volumes.values((26, 30, 8)), spacing_mm=spacing_mm)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_few_slices_are_thick_whatever_a_file_says_of_its_voxels(axis: int, segmenter: Segmenter) -> None:
+    array = np.moveaxis(tiny_volumes.values((26, 30, 5)), 2, axis)
+    found = []
+    for spacing_mm in ((1.0, 1.0, 1.0), tuple(np.roll((10.0, 1.0, 1.0), axis).tolist())):
+        image = tiny_volumes.volume_image(array, spacing_mm=spacing_mm)
+        assert has_thick_slices(image)
+        stages: list[str] = []
+        segmenter.set_image(image)
+        found.append(segmenter.segment(CHAMBER, progress=lambda _, stage: stages.append(stage)).probability)  # noqa: B023
+        assert "slice 5 of 5" in stages
+    np.testing.assert_array_equal(*found)
+
+
 def test_slices_are_thick_along_any_axis_and_by_the_larger_side_of_a_pixel() -> None:
     assert has_thick_slices(stack())
     assert has_thick_slices(stack((10.0, 1.4, 1.4)))
-    assert not has_thick_slices(stack(THIN))
-    assert not has_thick_slices(stack((1.0, 6.0, 6.0))), "thin slices of coarse pixels"
+    assert not has_thick_slices(cube(THIN))
+    assert not has_thick_slices(cube((1.0, 6.0, 6.0))), "thin slices of coarse pixels"
+    assert not has_thick_slices(cube())
     assert not has_thick_slices(tiny.film_image(np.zeros((20, 30))))
 
 
@@ -59,7 +78,7 @@ def test_a_phrase_is_answered_by_the_network_that_knows_it(folder: Path, segment
              (THIN, CHAMBER, "own")]  # fmt: skip
     for spacing_mm, phrase, by in cases:
         for each in (segmenter, alone[by]):
-            each.set_image(stack(spacing_mm))
+            each.set_image(cube(spacing_mm))
         found, expected = segmenter.segment(phrase), alone[by].segment(phrase)
         np.testing.assert_array_equal(found.probability, expected.probability, str((spacing_mm, phrase)))
         assert found.weights_sha256 == expected.weights_sha256

@@ -85,10 +85,10 @@ def test_a_wrong_file_is_named(tmp_path: Path, text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    sorted((Path(__file__).parents[2] / "training").glob("models/*/train.json")),
+    sorted((Path(__file__).parents[2] / "training").glob("models/**/train.json")),
     ids=lambda path: path.parent.name,
 )
 def test_the_configurations_that_ship_are_legal(path: Path) -> None:
     config, _ = parse_command_line(["--config", str(path)])
-    assert config.name == path.parent.name
+    assert config.name.endswith(path.parent.name), "a part's folder lies in that of its model"
     assert json.loads(path.read_text(encoding="utf-8"))["seed"] == config.seed
