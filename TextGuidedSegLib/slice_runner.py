@@ -38,7 +38,8 @@ class Slices:
     """A volume as a stack of films.
 
     Slices lie across the axis with the largest voxels, as they were scanned, or with far fewer of them than the others;
-    equal axes make axial slices. They are shown as a radiologist sees them: the patient's left on the right, front or head up.
+    equal axes make axial slices. They are shown as a radiologist sees them: the patient's left on the right, front or
+    head up.
 
     Args:
         image: The volume.

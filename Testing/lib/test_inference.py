@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from Testing.lib import tiny
-from TextGuidedSegLib.errors import Cancelled, DeviceError, ImageError, PhraseError, WeightsError
+from TextGuidedSegLib.errors import Cancelled, DeviceError, ImageError, PhraseError
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, Geometry, reorientation
 from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image
 from TextGuidedSegLib.inference import (
@@ -20,9 +20,6 @@ from TextGuidedSegLib.inference import (
     Result,
     Segmenter,
     check_fit,
-    choose_device,
-    presence_evidence,
-    presence_score,
 )
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.phantom import chest_film
@@ -389,55 +386,15 @@ class TestFit:
         assert {"constant": "nothing to see", "holes": "not finite"}[damage] in " ".join(result.warnings)
 
 
-class TestDevices:
-    def test_a_graphics_card_that_is_not_there_is_not_replaced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        assert (choose_device("auto"), choose_device("cpu")) == ("cpu", "cpu")
-        with pytest.raises(DeviceError, match=r"cuda was asked for, but torch finds no CUDA device; use --device cpu"):
-            choose_device("cuda")
+def test_running_out_of_memory_is_said_and_does_no_harm(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_arguments: object, **_options: object) -> None:
+        raise torch.OutOfMemoryError
 
-    def test_a_graphics_card_is_taken_if_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        assert [choose_device(name) for name in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
-
-    @pytest.mark.parametrize("device", ["tpu", "", "CPU", "cuda:7"])
-    def test_other_words_are_refused(self, device: str) -> None:
-        with pytest.raises(ValueError, match="auto, cpu or cuda, got"):
-            choose_device(device)
-
-    def test_running_out_of_memory_is_said_and_does_no_harm(
-        self, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def exhausted(*_arguments: object, **_options: object) -> None:
-            raise torch.OutOfMemoryError
-
-        with monkeypatch.context() as patch:
-            patch.setattr(FusedNetwork, "forward", exhausted)
-            with pytest.raises(DeviceError, match=r"device cpu ran out of memory; .*--device cpu"):
-                segmenter.segment(LEFT)
-        assert np.isfinite(segmenter.segment(LEFT).presence)
-
-    def test_an_unknown_model_is_refused_before_anything_else(self) -> None:
-        with pytest.raises(WeightsError, match="there is no model"):
-            Segmenter("no-such-model", device="cuda")
-
-
-class TestPresence:
-    def test_known_values(self) -> None:
-        empty, lesion = np.zeros((50, 50), np.float32), np.zeros((50, 50), np.float32)
-        lesion[10:18, 20:28] = 1
-        assert presence_evidence(empty) == pytest.approx(-12)
-        assert presence_evidence(lesion) == presence_evidence(1 - empty) == pytest.approx(12)
-        assert presence_score(np.full((2, 3), 0.25), DecisionConfig()) == pytest.approx(0.25)
-
-    def test_the_card_calibrates_it(self) -> None:
-        values = np.full((9, 9), 0.5)
-        assert presence_score(values, DecisionConfig(presence_scale=3.0)) == pytest.approx(0.5)
-        assert presence_score(values, DecisionConfig(presence_offset=1.0)) == pytest.approx(1 / (1 + np.exp(-1)))
-
-    def test_it_does_not_depend_on_the_place(self) -> None:
-        values = np.random.default_rng(2).random((30, 20))
-        assert presence_evidence(values) == pytest.approx(presence_evidence(values[::-1].T))
+    with monkeypatch.context() as patch:
+        patch.setattr(FusedNetwork, "forward", exhausted)
+        with pytest.raises(DeviceError, match=r"device cpu ran out of memory; .*--device cpu"):
+            segmenter.segment(LEFT)
+    assert np.isfinite(segmenter.segment(LEFT).presence)
 
 
 def test_a_geometry_of_a_film_may_lie_anywhere(segmenter: Segmenter, film: Image) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from Testing.lib import tiny_volumes
-from Testing.lib.test_worker import LOAD_S, Child
+from Testing.lib.child import Child
+from Testing.lib.test_worker import LOAD_S
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.weights import FieldOfView
 from TextGuidedSegLib.worker_protocol import read_array, write_image
