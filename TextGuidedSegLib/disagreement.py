@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from TextGuidedSegLib.geometry import FILM_CODES, reorientation
+from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.language.places import Place
+from TextGuidedSegLib.mirroring import mirrored_words
 from TextGuidedSegLib.phrase import Phrase
+from TextGuidedSegLib.region import Bounds
 
 # Heights of a chest film, from head to feet as shares of it, where lesions of a level lie; lesions of the training data
 # that are called upper span 0.16-0.40, middle 0.39-0.62 and lower ones 0.45-0.72.
@@ -32,6 +34,37 @@ def disagreements(phrase: Phrase | None, mask: np.ndarray, film: Image) -> tuple
         return ()
     flat = reorientation(film.axis_codes, FILM_CODES).apply(mask)[:, :, 0] > 0
     return (*_wrong_side(phrase, flat), *_wrong_level(phrase, flat))
+
+
+def on_other_half(phrase: Phrase | None, mask: np.ndarray, volume: Image, region: Bounds) -> tuple[str, ...]:
+    """A sentence about a region of interest that lies on the other side of the patient than its phrase says.
+
+    A model that is trained on crops finds the structure of either side, so the region decides; whether it is the right
+    one only the whole volume shows.
+
+    Args:
+        phrase: What was understood.
+        mask: `(I, J, K)` on the whole volume's own grid.
+        volume: The whole volume.
+        region: The part that was looked at.
+    """
+    if phrase is None or phrase.side not in ("left", "right") or phrase.frame != "patient" or not mask.any():
+        return ()
+    step = reorientation(volume.axis_codes, VOLUME_CODES)
+    across = step.permutation[0]
+    low, high = region[across]
+    is_name = mirrored_words(phrase.text) == phrase.text  # the left ventricle lies where it lies
+    if is_name or 2 * (high - low) > volume.geometry.shape[across]:
+        return ()
+    to_the_right = step.apply(mask) > 0
+    share_right = float(to_the_right[to_the_right.shape[0] // 2 :].sum() / to_the_right.sum())
+    other, share = ("right", share_right) if phrase.side == "left" else ("left", 1 - share_right)
+    if share <= _MOST:
+        return ()
+    return (
+        f"The phrase says {phrase.side}, but {share:.0%} of the result lies in the {other} half of the image: "
+        "is the region of interest on the side that is meant?",
+    )
 
 
 def found_elsewhere(phrase: Phrase, mask: np.ndarray, film: Image) -> str | None:

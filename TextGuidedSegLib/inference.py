@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from TextGuidedSegLib import familiarity
-from TextGuidedSegLib.disagreement import disagreements, found_elsewhere
+from TextGuidedSegLib.disagreement import disagreements, found_elsewhere, on_other_half
 from TextGuidedSegLib.errors import PhraseError, RegionNeededError
 from TextGuidedSegLib.film_runner import FilmRunner
 from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model, recognized
@@ -284,8 +284,10 @@ class Segmenter:
         warnings = (*self._part.warnings, *(phrase.doubts if phrase else ()))
         if self._part.kind == "volume" and "volume" not in self.card.kinds:
             warnings = (*warnings, _SLICES_READ.format(name=self.card.name))
-        if self._part.kind == "volume":  # a crop has no midline
-            return warnings
+        if self._part.kind == "volume":  # without a region it may be a crop, which has no midline
+            if self._region is None or self._image is None:
+                return warnings
+            return (*warnings, *on_other_half(phrase, mask, self._image, self._region))
         part = mask if self._region is None else mask[index_of(self._region)]
         return (*warnings, *self._unfamiliar, *disagreements(phrase, part, self._part))
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from Testing.lib import tiny
-from TextGuidedSegLib.disagreement import disagreements, found_elsewhere
-from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, reorientation
+from Testing.lib import tiny, tiny_volumes
+from TextGuidedSegLib.disagreement import disagreements, found_elsewhere, on_other_half
+from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, AxisCodes, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.phrase import parse, swap_sides
 from TextGuidedSegLib.preprocessing import prepare_film
+from TextGuidedSegLib.region import Region
 from TextGuidedSegLib.running import Maps, Reporter
 from TextGuidedSegLib.weights import DecisionConfig, read_model
 
@@ -141,3 +142,39 @@ def test_a_phrase_that_contradicts_the_film_is_reported(tmp_path: Path, monkeypa
     negated, contradictory = "no opacity in the left lung", "left right lung opacity"
     for quiet in ("opacity", "left lung opacity", "left lung", negated, contradictory):
         assert not any("elsewhere" in sentence for sentence in segmenter.segment(quiet).warnings)
+
+
+@pytest.mark.parametrize("codes", [VOLUME_CODES, ("P", "L", "I"), ("S", "A", "L")])
+@pytest.mark.parametrize(
+    ("phrase", "half", "words"),
+    [
+        ("left hippocampus", "right", "says left, but 100% of the result lies in the right half of the image"),
+        ("left hippocampus", "left", None),
+        ("right anterior hippocampus", "left", "says right, but 100% of the result lies in the left half"),
+        ("right hippocampus", "right", None),
+        ("hippocampus", "left", None),
+        ("left ventricle", "right", None),
+        ("both hippocampi", "right", None),
+    ],
+)
+def test_a_region_on_the_other_side_is_said(phrase: str, half: str, words: str | None, codes: AxisCodes) -> None:
+    array = np.zeros((40, 30, 20))
+    columns = slice(2, 12) if half == "left" else slice(28, 38)  # the first axis runs to the right
+    array[columns, 5:20, 5:15] = 1
+    volume = tiny_volumes.volume_image(array, codes, spacing_mm=(1.0, 1.0, 1.0))
+    region = Region.ras_mm((columns.start, 4, 4), (columns.stop, 21, 16)).bounds(volume.geometry)
+    (*found,) = on_other_half(parse(phrase), volume.array > 0, volume, region)
+    assert (words in found[0]) if words else not found
+    whole = tuple((0, size) for size in volume.geometry.shape)
+    assert not on_other_half(parse(phrase), volume.array > 0, volume, (whole[0], whole[1], whole[2]))
+
+
+def test_a_region_on_the_other_side_is_said_with_the_result(tmp_path: Path) -> None:
+    decision = DecisionConfig(threshold=0.01, not_found_below=0.0, found_above=0.0)
+    segmenter = Segmenter(str(tiny_volumes.write_model(tmp_path / "volumes", decision=decision)), device="cpu")
+    image = tiny_volumes.volume_image(tiny_volumes.values((40, 26, 22)))
+    low = np.array(image.geometry.affine_ijk_to_ras[:3, 3])
+    segmenter.set_image(image, Region.ras_mm(low, low + np.array((12, 30, 30))))
+    said = {side: " ".join(segmenter.segment(f"{side} hippocampus").warnings) for side in ("left", "right")}
+    assert "region of interest on the side" in said["right"]
+    assert "region of interest" not in said["left"]
