@@ -21,6 +21,7 @@ from TextGuidedSegLib.readers import Readers, Reading, Readings, Runner
 from TextGuidedSegLib.region import Bounds, Region, cropped, index_of
 from TextGuidedSegLib.result import ANSWERS, Answer, Result, settled_answer
 from TextGuidedSegLib.running import IsCancelled, Maps, Progress, Reporter, choose_device, memory_said
+from TextGuidedSegLib.single_piece import largest_piece, names_one_piece
 from TextGuidedSegLib.volume_runner import VolumeRunner
 from TextGuidedSegLib.weights import DecisionConfig, Model, ModelCard, find_model
 
@@ -243,6 +244,8 @@ class Segmenter:
         report(0.0, "text")
         with memory_said(self.device):
             maps = reading.runner.maps(_words(phrase), report)
+        if decision.single_piece and names_one_piece(phrase) and self._image.kind == "volume":
+            maps = maps._replace(probability=largest_piece(maps.probability, decision.threshold))
         presence = calibrated(maps.evidence, decision)
         probability, pseudo_image, mask = self._on_whole_grid(maps, threshold)
         answer = settled_answer(

@@ -48,6 +48,7 @@ class DecisionConfig:
         pseudo_threshold: Threshold of the pseudo-image where it is scored or drawn as a mask.
         mirror_average: Average with the mirrored image and mirrored words, which makes left and right exactly equal.
         evidence_mm3: Volume whose highest logits are the evidence for presence; None for a hundredth of the image.
+        single_piece: What one phrase names is one piece: of a volume's result the largest is kept.
     """
 
     threshold: float = 0.5
@@ -58,6 +59,7 @@ class DecisionConfig:
     pseudo_threshold: float = 0.3
     mirror_average: bool = True
     evidence_mm3: float | None = None
+    single_piece: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
