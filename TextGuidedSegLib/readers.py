@@ -72,14 +72,15 @@ class Readers:
         self._own = Reader.load(model, device)
         part = model.for_thick_slices
         self._thick = None if part is None else Reader.load(part, device)
-        self._structures = frozenset(() if model.card.thick_slices is None else model.card.thick_slices.structures)
+        thick = model.card.thick_slices
+        self._left_to_volumes = frozenset(() if thick is None else thick.left_to_volumes)
 
     def read(self, image: Image, *, slices: bool = False) -> Readings:
         """Take an image, see `Reader.read`."""
         thick = None
         if self._thick is not None and not slices and has_thick_slices(image):
             thick = self._thick.read(image)
-        return Readings(self._own.read(image, slices=slices), thick, self._structures)
+        return Readings(self._own.read(image, slices=slices), thick, self._left_to_volumes)
 
 
 class Readings(NamedTuple):
@@ -88,14 +89,14 @@ class Readings(NamedTuple):
     Attributes:
         own: The model's own network.
         thick: The part for thick slices, where the image has such slices.
-        structures: What the part for thick slices finds.
+        left_to_volumes: Structures for which the model's own network answers all the same.
     """
 
     own: Reading
     thick: Reading | None
-    structures: frozenset[str]
+    left_to_volumes: frozenset[str]
 
     def by(self, phrase: Phrase | None) -> Reading:
         """Who answers a phrase."""
         named = set() if phrase is None else {place.structure for place in phrase.places}
-        return self.thick if self.thick is not None and named and named <= self.structures else self.own
+        return self.own if self.thick is None or named & self.left_to_volumes else self.thick

@@ -81,11 +81,12 @@ class ThickSlices:
 
     Attributes:
         folder: Where it lies in the model's folder; a model of its own, with its own card.
-        structures: Names in the vocabulary of what it finds; other phrases are left to the network of volumes.
+        left_to_volumes: Names in the vocabulary of structures that the network of volumes answers for in any volume;
+            all other phrases, also those for nothing that is there, are for this part where slices are thick.
     """
 
     folder: str
-    structures: tuple[str, ...]
+    left_to_volumes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
