@@ -181,6 +181,20 @@ def read_units(normalized: str, vocabulary: Vocabulary | None = None) -> tuple[U
     return make_units(normalized, phrase.places, phrase.frame, vocabulary)
 
 
+def is_named_by_side(text: str, vocabulary: Vocabulary | None = None) -> bool:
+    """Whether the side words of a phrase belong to the names of its structures, as in *left ventricle*.
+
+    Args:
+        text: Normalized or not, of any length; may be empty.
+        vocabulary: Words to understand it with; None for the library's own.
+    """
+    if not text.strip():
+        return False
+    vocabulary = vocabulary or default_vocabulary()
+    places = _understand(text, vocabulary).places
+    return bool(places) and all(vocabulary.structure(place.structure).named_by_side for place in places)
+
+
 def swap_sides(text: str, vocabulary: Vocabulary | None = None) -> str:
     """The phrase for the mirrored image: left for right and right for left, abbreviations too.
 

@@ -127,14 +127,15 @@ def test_a_phrase_that_contradicts_the_film_is_reported(tmp_path: Path, monkeypa
     segmenter, film = _marks_the_bright_half(tmp_path, not_found_below=0.5)
     segmenter.set_image(film)
     # The network of this test is deaf, so what a network that hears would say of the dark side is given by hand.
-    assert segmenter._runner is not None
-    maps = segmenter._runner.maps
+    assert segmenter._readings is not None
+    runner = segmenter._readings.own.runner
+    maps = runner.maps
 
     def heard(words: str | None, report: Reporter) -> Maps:
         said = maps(words, report)
         return said if words == "opacity" else said._replace(evidence=-9.0)
 
-    monkeypatch.setattr(segmenter._runner, "maps", heard)
+    monkeypatch.setattr(runner, "maps", heard)
     result = segmenter.segment("right lung opacity")
     assert (result.answer, result.voxels) == ("not_found", 0)
     assert result.warnings[-1].startswith("Nothing was found where the phrase says, but there seems to be opacity")

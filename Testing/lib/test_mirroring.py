@@ -26,3 +26,9 @@ from TextGuidedSegLib.mirroring import mirrored_words
 def test_known_phrases(text: str, mirrored: str) -> None:
     assert mirrored_words(text) == mirrored
     assert mirrored_words(mirrored) == text
+
+
+def test_a_phrase_may_have_grown_beyond_what_people_may_type() -> None:
+    chamber, lobe = "left ventricle " * 100, "right upper lung " * 100
+    assert mirrored_words(chamber) == chamber
+    assert mirrored_words(lobe) == lobe.replace("right", "left")
