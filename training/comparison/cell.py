@@ -118,7 +118,10 @@ def result_key(cell: Cell, where: EvaluationSet, condition: str) -> str | None:
     if not (cell.model / WEIGHTS_FILE).is_file() or trained_steps(cell) != cell.config.steps:
         return None
     card = read_model(cell.model).card
-    return _hash([card.sha256[WEIGHTS_FILE], to_json_dict(card.decision), *films])
+    decision = to_json_dict(card.decision)
+    if not card.decision.single_piece:  # likewise for results from before pieces were counted
+        del decision["single_piece"]
+    return _hash([card.sha256[WEIGHTS_FILE], decision, *films])
 
 
 @functools.cache
