@@ -11,8 +11,7 @@ import numpy as np
 from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.language.places import Place
-from TextGuidedSegLib.mirroring import mirrored_words
-from TextGuidedSegLib.phrase import Phrase
+from TextGuidedSegLib.phrase import Phrase, is_named_by_side
 from TextGuidedSegLib.region import Bounds
 
 # Heights of a chest film, from head to feet as shares of it, where lesions of a level lie; lesions of the training data
@@ -53,8 +52,8 @@ def on_other_half(phrase: Phrase | None, mask: np.ndarray, volume: Image, region
     step = reorientation(volume.axis_codes, VOLUME_CODES)
     across = step.permutation[0]
     low, high = region[across]
-    is_name = mirrored_words(phrase.text) == phrase.text  # the left ventricle lies where it lies
-    if is_name or 2 * (high - low) > volume.geometry.shape[across]:
+    # The left ventricle lies where it lies.
+    if is_named_by_side(phrase.text) or 2 * (high - low) > volume.geometry.shape[across]:
         return ()
     to_the_right = step.apply(mask) > 0
     share_right = float(to_the_right[to_the_right.shape[0] // 2 :].sum() / to_the_right.sum())

@@ -11,8 +11,7 @@ from scipy import ndimage
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result
-from TextGuidedSegLib.mirroring import mirrored_words
-from TextGuidedSegLib.phrase import Phrase, swap_sides
+from TextGuidedSegLib.phrase import Phrase, is_named_by_side, swap_sides
 from training.cases import SURFACE_TOLERANCE_MM, Case
 from training.cut_truth import Places, canonical, half_zones, named_pixels
 from training.lung_zones import EMPTY_MARGIN, LEAST_PART, LungZones
@@ -138,7 +137,7 @@ def _named_levels(phrase: Phrase | None) -> Places | None:
 def _side_mass(result: Result, axis_codes: AxisCodes) -> float:
     if result.phrase is None or result.phrase.side not in ("left", "right"):
         return math.nan
-    if mirrored_words(result.phrase.text) == result.phrase.text:
+    if is_named_by_side(result.phrase.text):
         return math.nan  # the left ventricle is named so, wherever it lies
     # The first axis runs to the patient's left, and to the right of a picture.
     side = result.phrase.side if result.phrase.frame == "patient" else swap_sides(result.phrase.side)

@@ -151,6 +151,7 @@ def test_a_phrase_that_contradicts_the_film_is_reported(tmp_path: Path, monkeypa
     [
         ("left hippocampus", "right", "says left, but 100% of the result lies in the right half of the image"),
         ("left hippocampus", "left", None),
+        ("lefft hippocampus", "right", "says left, but 100%"),
         ("right anterior hippocampus", "left", "says right, but 100% of the result lies in the left half"),
         ("right hippocampus", "right", None),
         ("hippocampus", "left", None),
