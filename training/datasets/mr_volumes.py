@@ -15,7 +15,7 @@ from torch.nn import functional
 from TextGuidedSegLib.geometry import Geometry
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image
-from TextGuidedSegLib.preprocessing import PreprocessingConfig
+from TextGuidedSegLib.preprocessing import PreparedFilm, PreprocessingConfig
 from TextGuidedSegLib.volume_preprocessing import PreparedVolume, prepare_volume
 from training import grammar_volume
 from training.datasets.films import load_mask
@@ -274,7 +274,7 @@ def load_truth(row: Row, image: Image) -> np.ndarray:
     return load_mask(row.mask, image)
 
 
-def resampled_labels(labels: np.ndarray, prepared: PreparedVolume) -> np.ndarray:
+def resampled_labels(labels: np.ndarray, prepared: PreparedVolume | PreparedFilm) -> np.ndarray:
     """Labels `(I, J, K)` on an image's own grid to uint8 on the network's: of each voxel the label most of it has."""
     canonical = prepared.reorientation.apply(labels).astype(np.uint8)
     if prepared.plan.shape == prepared.plan.model_shape:

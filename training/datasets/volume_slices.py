@@ -13,7 +13,14 @@ from TextGuidedSegLib.preprocessing import PreprocessingConfig, prepare_film
 from TextGuidedSegLib.slice_runner import Slices
 from training.datasets.films import pad_to_square
 from training.datasets.index import Row
-from training.datasets.mr_volumes import drawn_phrase, open_volume, read_labels, rows_by_image, targets_of
+from training.datasets.mr_volumes import (
+    drawn_phrase,
+    open_volume,
+    read_labels,
+    resampled_labels,
+    rows_by_image,
+    targets_of,
+)
 from training.datasets.sample import Sample
 
 
@@ -91,10 +98,7 @@ def labelled_slices(rows: list[Row], config: PreprocessingConfig) -> list[Labell
     for number in range(len(slices)):
         film = prepare_film(slices.film(number), config)
         array = pad_to_square(film.array, config.size, film.array.min())
-        # Shares and not the nearest label: a border lies where half of a pixel is the structure's.
-        values = np.unique(labels[:, :, number])
-        shares = [film.plan.apply((labels[:, :, number : number + 1] == value).astype(np.float32)) for value in values]
-        most = values[np.argmax(shares, axis=0)][:, :, 0]
-        squared = pad_to_square(most.astype(np.uint8), config.size, 0)
+        drawn = resampled_labels(labels[:, :, number : number + 1], film)[:, :, 0]
+        squared = pad_to_square(drawn, config.size, 0)
         found.append(LabelledSlice(array.astype(np.float16), squared, targets))
     return found
