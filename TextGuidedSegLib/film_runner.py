@@ -46,7 +46,7 @@ class FilmRunner:
 
     def __init__(self, network: FusedNetwork, tokenizer: PhraseTokenizer, *, card: ModelCard, image: Image) -> None:
         self._network, self._tokenizer, self._card = network, tokenizer, card
-        self.film: PreparedFilm = prepare_film(image, card.preprocessing, channels=card.image_channels)
+        self.film: PreparedFilm = prepare_film(image, card.preprocessing, channels=card.network.image_channels)
         self._maps: dict[str | None, NetworkMaps] = {}
 
     def maps(self, words: str | None, report: Reporter) -> Maps:

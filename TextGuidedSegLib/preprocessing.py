@@ -29,6 +29,8 @@ class PreprocessingConfig:
             interpolated between thick ones cost time and show nothing new.
         window: Largest window, in the network's voxels, that a volume is read by: about what the network was
             trained on.
+        neighbor_slices: A network of slices sees the slice before and the one after, too, as further channels: one
+            slice alone does not show how far a heart reaches.
     """
 
     size: int = 224
@@ -37,6 +39,7 @@ class PreprocessingConfig:
     spacing_mm: tuple[float, ...] | None = None
     keep_coarse_axes: bool = False
     window: tuple[int, ...] = (96, 96, 96)
+    neighbor_slices: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,17 +43,19 @@ class Slices:
 
     Args:
         image: The volume.
+        neighbors: A slice is shown with the one before and the one after; beyond an end of the stack it is itself.
 
     Attributes:
         mirrors: The films' first axis runs from one side of the patient to the other.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, neighbors: bool = False) -> None:
         across = _scanned_across(image)
         self._step = reorientation(image.axis_codes, _DISPLAYS[across])
         self._source = image.source
         self._array = self.view(image.array)
         self._spacing = self._step.apply_to_geometry(image.geometry).spacing_mm.tolist()
+        self._neighbors = neighbors
         self.mirrors = across != "R"
 
     def __len__(self) -> int:
@@ -64,8 +66,12 @@ class Slices:
         return self._step.view(array)
 
     def film(self, number: int) -> Image:
-        """One slice, `(I, J, 1)`."""
-        array = np.ascontiguousarray(self._array[:, :, number : number + 1])
+        """One slice, `(I, J, 1)`; with neighbors `(I, J, 1, 3)`, itself in the middle."""
+        array = self._array[:, :, number : number + 1]
+        if self._neighbors:
+            reach = np.clip([number - 1, number, number + 1], 0, len(self) - 1)
+            array = self._array[:, :, reach][:, :, None]
+        array = np.ascontiguousarray(array)
         geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES, self._spacing)
         return Image(array, geometry, FILM_CODES, "film", source=self._source)
 
@@ -94,7 +100,7 @@ class SliceRunner:
     def __init__(self, network: FusedNetwork, tokenizer: PhraseTokenizer, *, card: ModelCard, image: Image) -> None:
         self._network, self._tokenizer, self._card = network, tokenizer, card
         self._image = image
-        self._slices = Slices(image)
+        self._slices = Slices(image, card.preprocessing.neighbor_slices)
         self._kept: dict[str | None, _Kept] = {}
 
     def maps(self, words: str | None, report: Reporter) -> Maps:

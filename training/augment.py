@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.deformation import displaced, sample_deformation
+
 # Largest change of a channel's gain and of the saturation: white, yellow and pink polyps stay what their captions say.
 _TINT, _SATURATION = 0.1, 0.3
 
@@ -38,6 +40,8 @@ class AugmentationConfig:
         pose_degrees: Largest rotation of it.
         pose_shift: Largest shift of it.
         pose_zoom: Largest enlargement of each axis.
+        deform: Probability of a smooth deformation of the image alone, see `training.deformation`.
+        deform_share: Largest displacement of it, in distances between control points.
         photometric: Probability of a change of contrast, brightness, gamma, blur and noise.
         style: Probability of another hospital's look, see `training.style`.
         fuse_before: Words are fused with the image before the co-warp, which is the point of early fusion. False, for
@@ -54,6 +58,8 @@ class AugmentationConfig:
     pose_degrees: float = 20.0
     pose_shift: float = 0.18
     pose_zoom: float = 1.25
+    deform: float = 0.0
+    deform_share: float = 0.15
     photometric: float = 0.7
     style: float = 0.0
     fuse_before: bool = True
@@ -67,11 +73,13 @@ class WarpParams:
         mirrored: `(B,)` bool; the loader swaps the side words of these samples.
         pose: `(B, 2, 3)` affine of the output position to the input position of image and mask.
         cowarp: `(B, 2, 3)` the same for image, pseudo-image and mask together.
+        deformation: `(B, 2, 5, 5)` displacements of image and mask that belong to the pose; None for none.
     """
 
     mirrored: Tensor
     pose: Tensor
     cowarp: Tensor
+    deformation: Tensor | None = None
 
 
 def sample_warps(batch: int, config: AugmentationConfig, generator: torch.Generator) -> WarpParams:
@@ -85,7 +93,8 @@ def sample_warps(batch: int, config: AugmentationConfig, generator: torch.Genera
         batch, generator, probability=config.cowarp, degrees=config.cowarp_degrees, shift=config.cowarp_shift,
         zoom=config.cowarp_zoom, flip=config.cowarp_flip,
     )  # fmt: skip
-    return WarpParams(mirrored, pose, cowarp)
+    deformation = sample_deformation(batch, 2, generator, probability=config.deform, share=config.deform_share)
+    return WarpParams(mirrored, pose, cowarp, deformation)
 
 
 def _random_affine(
@@ -130,7 +139,8 @@ def without_pose(params: WarpParams, picture: Tensor) -> WarpParams:
         picture: `(B,)` bool.
     """
     pose = torch.where(picture[:, None, None], torch.eye(2, 3), params.pose)
-    return dataclasses.replace(params, pose=pose)
+    deformation = None if params.deformation is None else params.deformation * ~picture[:, None, None, None]
+    return dataclasses.replace(params, pose=pose, deformation=deformation)
 
 
 def fused_after(params: WarpParams) -> WarpParams:
@@ -179,7 +189,7 @@ def apply_warps(image: Tensor, mask: Tensor, params: WarpParams) -> tuple[Tensor
     shape = (image.shape[2], image.shape[3])
     image, mask = mirror(image, params.mirrored), mirror(mask, params.mirrored)
     # The patient poses first and the film is warped after: image(pose(cowarp(x))), pseudo-image(cowarp(x)).
-    grid = warp_grid(compose(params.cowarp, params.pose), shape)
+    grid = displaced(warp_grid(compose(params.cowarp, params.pose), shape), params.deformation)
     # Outside the film is black, as on a film that was moved: the lowest grey value, not the mean.
     floor = image.amin(dim=(2, 3), keepdim=True)
     warped = functional.grid_sample(image - floor, grid, align_corners=False) + floor
@@ -187,7 +197,9 @@ def apply_warps(image: Tensor, mask: Tensor, params: WarpParams) -> tuple[Tensor
     return warped, warped_mask, mask, warp_grid(params.cowarp, shape)
 
 
-def photometric(image: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
+def photometric(
+    image: Tensor, config: AugmentationConfig, generator: torch.Generator, *, colors: bool = True
+) -> Tensor:
     """Change contrast, brightness, gamma, blur and noise of the measured channels; never of the pseudo-image.
 
     Color films change their white balance and saturation, too; a film that is grey in all its channels stays so.
@@ -196,6 +208,7 @@ def photometric(image: Tensor, config: AugmentationConfig, generator: torch.Gene
         image: `(B, C, I, J)` float32, normalized.
         config: Probability.
         generator: Source of the choice.
+        colors: Several channels are colors; otherwise they are slices, each with its own noise.
     """
     batch = image.shape[0]
 
@@ -210,7 +223,7 @@ def photometric(image: Tensor, config: AugmentationConfig, generator: torch.Gene
     blurred = functional.avg_pool2d(changed, 3, stride=1, padding=1, count_include_pad=False)
     changed = torch.where(uniform(0, 1) < 0.2, blurred, changed)
     noise = torch.randn(image.shape, generator=generator) * uniform(0.0, 0.15) * (uniform(0, 1) < 0.4)
-    if image.shape[1] > 1:
+    if colors and image.shape[1] > 1:
         has_color = (image != image[:, :1]).flatten(1).any(dim=1)[:, None, None, None]
         noise = torch.where(has_color, noise, noise[:, :1])
         changed = torch.where(has_color, _tinted(changed, low, generator), changed)

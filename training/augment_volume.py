@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from TextGuidedSegLib.mirroring import mirrored_words
 from training.datasets.volume_sample import VolumeBatch
+from training.deformation import displaced, sample_deformation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,8 @@ class VolumeAugmentationConfig:
         pose_degrees: Largest rotation of it about each axis.
         pose_shift: Largest shift of it.
         pose_zoom: Largest enlargement of each axis.
+        deform: Probability of a smooth deformation of the image alone, see `training.deformation`.
+        deform_share: Largest displacement of it, in distances between control points.
         half_turn: Probability that a batch of volumes without orientation is turned by half about its last axis.
         any_turn: Probability that it is turned to any of its other 22 positions.
         photometric: Probability of a change of contrast, brightness, gamma, coil field, blur and noise.
@@ -48,6 +51,8 @@ class VolumeAugmentationConfig:
     pose_degrees: float = 15.0
     pose_shift: float = 0.08
     pose_zoom: float = 1.25
+    deform: float = 0.0
+    deform_share: float = 0.15
     half_turn: float = 0.4
     any_turn: float = 0.2
     photometric: float = 0.7
@@ -101,9 +106,10 @@ def augmented_volumes(batch: VolumeBatch, config: VolumeAugmentationConfig, gene
                          shift=config.pose_shift, zoom=config.pose_zoom)  # fmt: skip
     cowarp = sample_affine(batch.spacing_mm, shape, generator, probability=config.cowarp, degrees=config.cowarp_degrees,
                            shift=config.cowarp_shift, zoom=config.cowarp_zoom)  # fmt: skip
-    if config.pose or config.cowarp:
+    deformation = sample_deformation(count, 3, generator, probability=config.deform, share=config.deform_share)
+    if config.pose or config.cowarp or config.deform:
         # The patient poses first and the volume is warped after: image(pose(cowarp(x))), pseudo-image(cowarp(x)).
-        grid = volume_grid(cowarp @ pose, shape)
+        grid = displaced(volume_grid(cowarp @ pose, shape), deformation)
         # Outside the volume lies 0, its mean, as beyond the end of a window that is padded at inference.
         image, target = (functional.grid_sample(each, grid, align_corners=False) for each in (image, target))
     words = [

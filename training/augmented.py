@@ -28,7 +28,7 @@ def augmented(batch: Batch | VolumeBatch, config: TrainConfig, step: int, genera
         params = fused_after(params)
     image, mask = (_resize(array, film_size(step, config)) for array in (batch.image, batch.mask))
     image, target, pseudo_target, warp = apply_warps(image, mask, params)
-    image = photometric(image, config.augmentation, generator)
+    image = photometric(image, config.augmentation, generator, colors=not config.preprocessing.neighbor_slices)
     if config.augmentation.style:
         image = restyled(image, config.augmentation.style, generator)
     sides = zip(batch.phrases, params.mirrored.tolist(), strict=True)

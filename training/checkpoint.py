@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,28 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; only tensors and plain values are accepted, never code."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def with_neighbors(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a network of single slices for one that sees neighbors: at first it does not look at them.
+
+    Args:
+        theirs: Of a network whose image has one channel.
+        ours: Of the same network, but that its image has three channels, the slice itself in the middle.
+
+    Returns:
+        Theirs, with the kernels that read the image widened by zeros.
+    """
+
+    def widened(tensor: Tensor, like: Tensor) -> Tensor:
+        if tensor.ndim < 2 or like.shape != (tensor.shape[0], tensor.shape[1] + 2, *tensor.shape[2:]):
+            return tensor
+        wide = torch.zeros_like(like)
+        wide[:, 1] = tensor[:, 0]
+        wide[:, 3:] = tensor[:, 1:]
+        return wide
+
+    return {name: widened(tensor, ours[name]) if name in ours else tensor for name, tensor in theirs.items()}
 
 
 def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:

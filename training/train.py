@@ -28,7 +28,7 @@ from TextGuidedSegLib.inference import choose_device
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, build_text_encoder
 from training.augmented import augmented
-from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint
+from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint, with_neighbors
 from training.config import TrainConfig, parse_command_line, save_config
 from training.datasets.sample import Batch, SampleSource, collate
 from training.datasets.volume_sample import VolumeBatch, VolumeSource, collate_volumes
@@ -94,12 +94,14 @@ class Run:
         """Take over the averaged weights of another run wherever names and sizes agree; the rest starts at random.
 
         A network with more parts can so go on from one with fewer: each part begins as the identity. A text encoder
-        of another vocabulary is not taken over.
+        of another vocabulary is not taken over. A network of slices may go on from one that saw no neighbors.
 
         Raises:
             ValueError: The runs have nothing in common.
         """
         theirs, ours = load_checkpoint(path)["average"], self.network.state_dict()
+        if self.config.preprocessing.neighbor_slices:
+            theirs = with_neighbors(theirs, ours)
         common = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
         if (path.parent / "tokenizer.json").read_bytes() != (self.folder / "tokenizer.json").read_bytes():
             common = {name: tensor for name, tensor in common.items() if not name.startswith("text_encoder.")}

@@ -66,6 +66,17 @@ class TestWeights:
         run.start_from(first.folder / "checkpoint.pt")
         torch.testing.assert_close(answer(run), answer(first), atol=1e-4, rtol=1e-4)
 
+    def test_neighboring_slices_change_nothing_at_the_start(self, first: Run, next_folder: Path) -> None:
+        network = dataclasses.replace(first.config.network, image_channels=3)
+        preprocessing = dataclasses.replace(first.config.preprocessing, neighbor_slices=True)
+        run = Run(dataclasses.replace(first.config, network=network, preprocessing=preprocessing, seed=5), next_folder)
+        run.start_from(first.folder / "checkpoint.pt")
+        image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+        words = run.tokenizer(PHRASES)
+        with torch.no_grad():
+            seen, alone = run.average.network(image, words), first.average.network(image[:, 1:2], words)
+        torch.testing.assert_close(seen.logits, alone.logits, atol=1e-5, rtol=1e-5)
+
     def test_layers_of_another_size_start_at_random(self, first: Run, next_folder: Path) -> None:
         network = dataclasses.replace(first.config.network, pseudo_image=None)
         run = Run(dataclasses.replace(first.config, network=network, seed=5), next_folder)

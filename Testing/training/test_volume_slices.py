@@ -81,6 +81,44 @@ def original(slices: list[LabelledSlice], array: np.ndarray) -> tuple[LabelledSl
     raise AssertionError
 
 
+def test_neighbors_are_the_slices_beside_it_turned_with_it_and_at_times_in_the_other_order(
+    index: Path, slices: VolumeSlices
+) -> None:
+    config = PreprocessingConfig(size=SIZE, neighbor_slices=True)
+    seeing = VolumeSlices(index, dataclasses.replace(SET, reversed_order=0.5), "train", config)
+    assert len(seeing.slices) == len(slices.slices)
+    for one, other in zip(seeing.slices, slices.slices, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        # The same picture up to what is clipped: slices that are seen together share one scale.
+        assert np.corrcoef(one.array[1].ravel().astype(float), other.array.ravel().astype(float))[0, 1] > 0.9
+    np.testing.assert_array_equal(*seeing.slices[0].array[:2])
+    assert not np.array_equal(*seeing.slices[1].array[:2])
+    as_stored = in_other_order = 0
+    for seed in range(60):
+        array = seeing.draw(random.Random(seed)).array
+        upright = [np.rot90(array, turn, axes=(1, 2)) for turn in (0, 2)]
+        as_stored += any(np.array_equal(each.array, one) for each in seeing.slices for one in upright)
+        in_other_order += any(np.array_equal(each.array[::-1], one) for each in seeing.slices for one in upright)
+    assert as_stored + in_other_order >= 60
+    assert min(as_stored, in_other_order) > 15
+
+
+def test_harder_structures_come_as_often_as_they_are_weighted(index: Path, slices: VolumeSlices) -> None:
+    weighted = VolumeSlices(
+        index, dataclasses.replace(SET, weights={"anterior hippocampus": 8.0}), "train", PreprocessingConfig(size=SIZE)
+    )
+    wordings = set(grammar_volume.STRUCTURES["anterior hippocampus"])
+
+    def share(drawn: VolumeSlices) -> float:
+        phrases = [drawn.draw(random.Random(seed)).phrase.rstrip(".") for seed in range(500)]
+        return sum(phrase in wordings for phrase in phrases) / 500
+
+    assert share(slices) == pytest.approx(0.8 / 3, abs=0.06)
+    assert share(weighted) == pytest.approx(0.8 * 8 / 10, abs=0.06)
+    with pytest.raises(ValueError, match=r"weights of 'synthetic stacks' name captions \['kidney'\]"):
+        VolumeSlices(index, dataclasses.replace(SET, weights={"kidney": 2.0}), "train", PreprocessingConfig(size=SIZE))
+
+
 def slice_config(index: Path) -> TrainConfig:
     config = volume_config(index, steps=6)
     network = dataclasses.replace(
@@ -92,10 +130,15 @@ def slice_config(index: Path) -> TrainConfig:
     )
 
 
+@pytest.mark.parametrize("neighbors", [False, True])
 def test_a_part_for_thick_slices_is_trained_exported_and_calibrated(
-    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    index: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], neighbors: bool
 ) -> None:
     config = slice_config(index)
+    if neighbors:
+        network = dataclasses.replace(config.network, image_channels=3)
+        preprocessing = dataclasses.replace(config.preprocessing, neighbor_slices=True)
+        config = dataclasses.replace(config, network=network, preprocessing=preprocessing)
     train(config, tmp_path / "run")
     (tmp_path / "about").mkdir()
     (tmp_path / "about" / "LICENSE.txt").write_text("For tests only.\n", encoding="utf-8")

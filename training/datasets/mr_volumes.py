@@ -98,13 +98,19 @@ class Said(NamedTuple):
         return labels > 0 if self.labels is None else np.isin(labels, self.labels)
 
 
-def drawn_phrase(targets: Mapping[str, tuple[int, ...]], rng: random.Random, never_shown: Sequence[str] = ()) -> Said:
+def drawn_phrase(
+    targets: Mapping[str, tuple[int, ...]],
+    rng: random.Random,
+    never_shown: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
+) -> Said:
     """Draw what a volume is asked: a caption, a paraphrase, a phrase for what is not there, or nothing.
 
     Args:
         targets: Of the volume, see `LabelledVolume`.
         rng: Source of the choice.
         never_shown: See `VolumeSet`.
+        weights: How often captions are drawn, by key; 1 where it is not said.
     """
     kind = rng.random()
     if kind < _NO_PHRASE:
@@ -113,7 +119,8 @@ def drawn_phrase(targets: Mapping[str, tuple[int, ...]], rng: random.Random, nev
         if never_shown:
             return Said(grammar_volume.structure_phrase(rng.choice(never_shown), rng), ())
         return Said(grammar_volume.absent_phrase(frozenset(targets), rng), ())
-    key = rng.choice(sorted(targets))
+    keys = sorted(targets)
+    key = rng.choices(keys, [weights.get(each, 1.0) for each in keys])[0] if weights else rng.choice(keys)
     as_published = kind < _NO_PHRASE + _NOT_THERE + _CAPTION
     return Said(f"{key}." if as_published else grammar_volume.structure_phrase(key, rng), targets[key])
 

@@ -33,18 +33,23 @@ class SliceSet:
         share: Probability that a sample is drawn from it.
         half_turn: Probability that a slice is turned by half, for files that do not say how the patient lies: the two
             usual orders of the axes differ by that.
+        reversed_order: Probability that the neighbors of a slice change places: not every file begins at the same end.
+        weights: How often captions are drawn, by key, where it is not 1: harder structures may come more often.
     """
 
     source: str
     share: float
     half_turn: float = 0.0
+    reversed_order: float = 0.0
+    weights: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 class LabelledSlice(NamedTuple):
     """One slice on the network's grid.
 
     Attributes:
-        array: `(I, J)` float16, normalized, canonical film frame; padded to a square with its lowest value.
+        array: `(I, J)` float16, normalized, canonical film frame; padded to a square with its lowest value. With
+            neighbors `(3, I, J)`.
         labels: `(I, J)` uint8.
         targets: Key of each caption of the volume and the labels that are joined for it.
     """
@@ -64,22 +69,28 @@ class VolumeSlices:
         config: Preprocessing.
 
     Raises:
-        ValueError: There is no such volume in that split.
+        ValueError: There is no such volume in that split, or none has a caption that is given a weight.
     """
 
     def __init__(self, index: str | Path, chosen: SliceSet, split: str, config: PreprocessingConfig) -> None:
         self.chosen = chosen
         groups = rows_by_image(index, chosen.source, split)
+        keys = {key for rows in groups for key in targets_of(rows)}
+        if unknown := sorted(set(chosen.weights) - keys):
+            msg = f"weights of {chosen.source!r} name captions {unknown}, which no volume has; there are {sorted(keys)}"
+            raise ValueError(msg)
         self.slices = [each for rows in groups for each in labelled_slices(rows, config)]
 
     def draw(self, rng: random.Random) -> Sample:
         """A slice, any as often as any other, with a caption, a paraphrase, a phrase for what is not there, or none."""
         chosen = rng.choice(self.slices)
-        said = drawn_phrase(chosen.targets, rng)
+        said = drawn_phrase(chosen.targets, rng, weights=self.chosen.weights)
         turned = rng.random() < self.chosen.half_turn
         array, mask = chosen.array, said.target(chosen.labels).astype(np.uint8)
+        if array.ndim == 3 and rng.random() < self.chosen.reversed_order:
+            array = array[::-1]
         if turned:
-            array, mask = np.rot90(array, 2), np.rot90(mask, 2)
+            array, mask = (np.rot90(each, 2, axes=(-2, -1)) for each in (array, mask))
         # What is turned is not where it is in patients.
         return Sample(array, mask, said.phrase, absent=said.absent, pointed=said.pointed and not turned)
 
@@ -92,11 +103,11 @@ def labelled_slices(rows: list[Row], config: PreprocessingConfig) -> list[Labell
         config: Preprocessing.
     """
     image = open_volume(rows[0])
-    slices, targets = Slices(image), targets_of(rows)
+    slices, targets = Slices(image, config.neighbor_slices), targets_of(rows)
     labels = slices.view(read_labels(rows[0], image))
     found = []
     for number in range(len(slices)):
-        film = prepare_film(slices.film(number), config)
+        film = prepare_film(slices.film(number), config, channels=3 if config.neighbor_slices else 1)
         array = pad_to_square(film.array, config.size, film.array.min())
         drawn = resampled_labels(labels[:, :, number : number + 1], film)[:, :, 0]
         squared = pad_to_square(drawn, config.size, 0)
