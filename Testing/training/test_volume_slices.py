@@ -90,7 +90,7 @@ def test_neighbors_are_the_slices_beside_it_turned_with_it_and_at_times_in_the_o
     for one, other in zip(seeing.slices, slices.slices, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
         # The same picture up to what is clipped: slices that are seen together share one scale.
-        assert np.corrcoef(one.array[1].ravel().astype(float), other.array.ravel().astype(float))[0, 1] > 0.9
+        assert np.corrcoef(one.array[1].ravel().astype(float), other.array.ravel().astype(float))[0, 1] > 0.75
     np.testing.assert_array_equal(*seeing.slices[0].array[:2])
     assert not np.array_equal(*seeing.slices[1].array[:2])
     as_stored = in_other_order = 0
