@@ -43,6 +43,15 @@ def test_one_piece_or_none_is_untouched() -> None:
     np.testing.assert_array_equal(largest_piece(faint.copy(), 0.5), faint)
 
 
+def test_what_lies_around_changes_nothing() -> None:
+    probability = np.random.default_rng(0).random((12, 11, 5)).astype(np.float32) ** 4
+    wide = np.pad(probability, ((30, 4), (0, 9), (2, 17)), constant_values=0.2)
+    np.testing.assert_array_equal(largest_piece(wide, 0.5)[30:42, :11, 2:7], largest_piece(probability, 0.5))
+    assert (wide == np.float32(0.2)).sum() >= wide.size - probability.size
+    nothing = np.zeros((4, 4, 4), dtype=np.float32)
+    assert not largest_piece(nothing, 0.5).any()
+
+
 def test_pieces_that_a_bridge_joins_below_the_threshold_are_parted() -> None:
     bridged = two_pieces()
     bridged[9:13, 9:13, 2] = 0.3
