@@ -26,6 +26,7 @@ from TextGuidedSegLib.export import atomic_path, check_output
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.phrase import Phrase, parse, swap_sides
+from TextGuidedSegLib.weights import WEIGHTS_FILE, ModelCard
 from training import heldout, rewording
 from training.cases import Case, summarize, write_cases
 from training.conditions import CONDITIONS, UNTRUE, Reword, under_condition
@@ -208,18 +209,25 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     } if options.by or options.ask else {}  # fmt: skip
     if BY_LESIONS & set(options.ask):
         report["cut_truth"] = ceiling(rows, lungs)
+    part = segmenter.model.for_thick_slices
     report["settings"] = {
-        "weights": str(options.weights), "weights_sha256": segmenter.card.sha256["weights.safetensors"],
+        "weights": str(options.weights), **_identity(segmenter.card),
+        "thick_slices": None if part is None else _identity(part.card),
         "data": str(options.data), "split": options.split, "where": options.where, "by": options.by,
         "text_column": options.text_column, "phrase": options.phrase, "condition": options.condition,
         "changed": changed(rows, every, options), "ask": options.ask, "wordings": options.wordings,
         "wordings_from": _source(options), "lungs_from": lungs_from,
         "left_out": sum(map(len, every)) - len(cases), "pose": options.pose, "seed": options.seed,
-        "device": segmenter.device, "decision": dataclasses.asdict(segmenter.card.decision),
+        "device": segmenter.device,
     }  # fmt: skip
     if options.cases:
         write_cases(options.cases, cases)
     return report
+
+
+def _identity(card: ModelCard) -> dict[str, Any]:
+    """What the answers of a network depend on."""
+    return {"weights_sha256": card.sha256[WEIGHTS_FILE], "decision": dataclasses.asdict(card.decision)}
 
 
 def _check(rows: Sequence[Row], options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from Testing.training.tiny import LESIONS
 from TextGuidedSegLib.inference import Result, Segmenter
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phrase import swap_sides
-from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
+from TextGuidedSegLib.weights import DecisionConfig, ThickSlices, find_model, write_card
 from training.conditions import CONDITIONS, shuffled
 from training.datasets.index import Row, read_index, select
 from training.evaluate import parse_options, phrases_for
@@ -119,6 +119,18 @@ class TestFigures:
         assert settings["weights_sha256"] == card.sha256["weights.safetensors"]
         assert settings["decision"] == dataclasses.asdict(card.decision)
         assert (settings["split"], settings["where"], settings["condition"]) == ("dev", ["flag="], "swapped")
+        assert settings["thick_slices"] is None
+
+    def test_the_report_names_both_networks_of_a_model_with_two(
+        self, exported_model: Path, tmp_path: Path, lesion_index: Path
+    ) -> None:
+        folder = Path(shutil.copytree(exported_model, tmp_path / "both"))
+        part = Path(shutil.copytree(exported_model, folder / "slices"))
+        write_card(part, dataclasses.replace(find_model(part).card, decision=DecisionConfig(threshold=0.3)))
+        write_card(folder, dataclasses.replace(find_model(folder).card, thick_slices=ThickSlices("slices")))
+        settings = Evaluation(folder, lesion_index, tmp_path).report()["settings"]
+        assert settings["thick_slices"]["weights_sha256"] == settings["weights_sha256"]
+        assert settings["thick_slices"]["decision"]["threshold"] == 0.3 != settings["decision"]["threshold"]
 
     def test_the_same_command_gives_the_same_report(self, evaluation: Evaluation) -> None:
         assert evaluation.report("--condition", "shuffled") == evaluation.report("--condition", "shuffled")
