@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from Testing.lib import tiny, tiny_volumes
-from TextGuidedSegLib.geometry import reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.slice_runner import Slices
@@ -52,13 +51,7 @@ def test_a_slice_depends_on_its_neighbors_and_on_no_other(segmenter: Segmenter) 
 
 
 def test_the_orientation_of_the_file_changes_no_voxel(segmenter: Segmenter) -> None:
-    upright = None
-    for codes in tiny.ORIENTATIONS:
-        image = stack(codes=codes)
-        segmenter.set_image(image)
-        found = reorientation(image.axis_codes, ("R", "A", "S")).apply(segmenter.segment(PHRASE).probability)
-        upright = found if upright is None else upright
-        np.testing.assert_array_equal(found, upright, str(codes))
+    tiny_volumes.assert_orientation_changes_nothing(segmenter, PHRASE, lambda codes: stack(codes=codes))
 
 
 def test_a_single_slice_is_its_own_neighbor(segmenter: Segmenter) -> None:

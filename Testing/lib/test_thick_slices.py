@@ -10,7 +10,6 @@ import pytest
 
 from Testing.lib import tiny, tiny_volumes
 from TextGuidedSegLib.errors import ImageError, WeightsError
-from TextGuidedSegLib.geometry import reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.region import Region
@@ -109,13 +108,7 @@ def test_phrases_for_both_are_answered_together_each_by_its_own(segmenter: Segme
 
 
 def test_the_orientation_of_the_file_changes_no_voxel(segmenter: Segmenter) -> None:
-    upright = None
-    for codes in tiny.ORIENTATIONS:
-        image = stack(codes=codes)
-        segmenter.set_image(image)
-        found = reorientation(image.axis_codes, ("R", "A", "S")).apply(segmenter.segment(CHAMBER).probability)
-        upright = found if upright is None else upright
-        np.testing.assert_array_equal(found, upright, str(codes))
+    tiny_volumes.assert_orientation_changes_nothing(segmenter, CHAMBER, lambda codes: stack(codes=codes))
 
 
 def test_a_region_is_read_as_a_volume_of_its_own(segmenter: Segmenter) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from Testing.lib import tiny
 from TextGuidedSegLib.geometry import VOLUME_CODES, AxisCodes, coded_geometry, reorientation
 from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from TextGuidedSegLib.volume_runner import VolumeRunner
@@ -48,6 +49,23 @@ def volume_image(
 def write_model(folder: Path, net: FusedNetwork | None = None, **card: Any) -> Path:
     """A model folder of the smallest volume network, or of `net`."""
     return tiny.write_model(folder, net or tiny.network(tiny.VOLUME_NETWORK), **CARD | card)
+
+
+def assert_orientation_changes_nothing(segmenter: Segmenter, phrase: str, stored: Callable[[AxisCodes], Image]) -> None:
+    """One volume, stored in each of the 48 orientations, is answered with the same voxels.
+
+    Args:
+        segmenter: With any model.
+        phrase: What it is asked.
+        stored: The volume with axes that run to given codes.
+    """
+    upright = None
+    for codes in tiny.ORIENTATIONS:
+        image = stored(codes)
+        segmenter.set_image(image)
+        found = reorientation(image.axis_codes, VOLUME_CODES).apply(segmenter.segment(phrase).probability)
+        upright = found if upright is None else upright
+        np.testing.assert_array_equal(found, upright, str(codes))
 
 
 class Pointwise(nn.Module):
