@@ -246,7 +246,9 @@ def calibrate(
         ),
         found_above=0.5,
     )
-    write_card(model.folder, dataclasses.replace(model.card, decision=decision))
+    # Figures of other decisions would not be this model's any more.
+    trained = {name: figure for name, figure in model.card.figures.items() if name == "trained"}
+    write_card(model.folder, dataclasses.replace(model.card, decision=decision, figures=trained))
     return decision
 
 

@@ -99,6 +99,36 @@ def measure(weights: str, plan: Mapping[str, Sequence[str]], jobs: int = 1) -> d
         return _joined({name: running[name].result() for name in asked})
 
 
+def chosen(plan: Mapping[str, Sequence[str]], only: Sequence[str]) -> dict[str, Sequence[str]]:
+    """The part of a plan with the named figures.
+
+    Raises:
+        ValueError: The plan has no such figure.
+    """
+    legal = [name for name in plan if not name.startswith("@")]
+    if unknown := [name for name in only if name not in legal]:
+        message = f"the plan has no figure {unknown[0]!r}; it has {', '.join(map(repr, legal))}"
+        raise ValueError(message)
+    return {name: words for name, words in plan.items() if name.startswith("@") or name in only}
+
+
+def renewed(plan: Mapping[str, Sequence[str]], kept: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a card with some of them measured again, in the order of the plan.
+
+    Raises:
+        ValueError: A figure was never measured.
+    """
+    figures: dict[str, Any] = {}
+    for name in (name for name in plan if not name.startswith("@")):
+        source = measured if name in measured else kept
+        found = {key: figure for key, figure in source.items() if key == name or key.startswith(f"{name}: ")}
+        if not found:
+            message = f"the figure {name!r} was never measured for these weights; measure it, or all of them"
+            raise ValueError(message)
+        figures |= found
+    return figures
+
+
 def _measured(name: str, words: Sequence[str]) -> dict[str, Any]:
     """The figures of one evaluation by their names: its own, and those of its questions."""
     report = evaluate(parse_options([*words, "--out", "unused.json"]))
@@ -172,13 +202,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--figures", required=True, type=Path, metavar="FILE.json")
     parser.add_argument("--page", required=True, type=Path, metavar="FILE.md")
     parser.add_argument("--jobs", type=int, choices=range(1, 65), default=1, metavar="N", help="evaluations at once")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="figures to measure again; others stay as the card has them",
+    )
     options = parser.parse_args(arguments)
     try:
         page = options.page.read_text(encoding="utf-8")
         insert(page, "")  # before minutes of work
         model = find_model(options.weights)
-        figures = measure(options.weights, json.loads(options.figures.read_text(encoding="utf-8")), options.jobs)
-        trained = {key: value for key, value in model.card.figures.items() if key == "trained"}
+        plan, known = json.loads(options.figures.read_text(encoding="utf-8")), model.card.figures
+        if options.only:
+            part = chosen(plan, options.only)
+            renewed(plan, known, dict.fromkeys(options.only))
+            figures = renewed(plan, known, measure(options.weights, part, options.jobs))
+        else:
+            figures = measure(options.weights, plan, options.jobs)
+        trained = {key: value for key, value in known.items() if key == "trained"}
         write_card(model.folder, dataclasses.replace(model.card, figures=trained | figures))
         with atomic_path(options.page) as part:
             part.write_text(insert(page, table(figures)), encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from Testing.training.tiny import LESIONS, lesion_film
 from TextGuidedSegLib.inference import Segmenter
-from TextGuidedSegLib.weights import find_model, verify
+from TextGuidedSegLib.weights import find_model, verify, write_card
 from training.calibrate import (
     THRESHOLDS,
     best_threshold,
@@ -84,8 +84,11 @@ class TestLimitOfNotFound:
         assert presence_limit([0.1, 0.2], [0.0, 0.0]) == 0.5
 
 
-def test_calibration_writes_what_it_chose_and_nothing_else(model_folder: Path, lesion_index: Path) -> None:
+def test_calibration_writes_what_it_chose_and_drops_figures_of_other_decisions(
+    model_folder: Path, lesion_index: Path
+) -> None:
     before = find_model(model_folder).card
+    write_card(model_folder, dataclasses.replace(before, figures=before.figures | {"lesions, dev": {"n": 1}}))
     decision = calibrate(str(model_folder), lesion_index, "dev")
     model = find_model(model_folder)
     assert model.card == dataclasses.replace(before, decision=decision)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from Testing.training.evaluation import Evaluation
-from TextGuidedSegLib.weights import find_model
+from TextGuidedSegLib.weights import find_model, write_card
 from training import figures
 
 PAGE = f"# Card\n\nbefore\n\n{figures.BEGIN}\nold\n{figures.END}\n\nafter\n"
@@ -86,6 +88,38 @@ def test_two_at_once_measure_the_same(evaluation: Evaluation) -> None:
     one, two = (figures.measure(str(evaluation.model), plan, jobs) for jobs in (1, 2))
     assert list(one) == list(two)
     assert json.dumps(one) == json.dumps(two)
+
+
+def test_some_figures_are_measured_again_and_the_others_stay(evaluation: Evaluation, tmp_path: Path) -> None:
+    asked = ["--data", str(evaluation.index), "--split", "dev"]
+    plan = {
+        "lesions": asked,
+        "asked": [*asked, "--ask", "other_structure"],
+        "no phrase": [*asked, "--condition", "none"],
+    }
+    (tmp_path / "figures.json").write_text(json.dumps(plan), encoding="utf-8")
+    (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
+    folder = Path(shutil.copytree(evaluation.model, tmp_path / "model"))
+    command = [
+        "--weights",
+        str(folder),
+        "--figures",
+        str(tmp_path / "figures.json"),
+        "--page",
+        str(tmp_path / "page.md"),
+    ]
+    assert figures.main([*command, "--only", "lesions"]) == 2, "the others were never measured"
+    assert figures.main(command) == 0
+    before, page = find_model(folder).card.figures, (tmp_path / "page.md").read_text(encoding="utf-8")
+    changed = {name: figure | {"n": -1} if name != "trained" else figure for name, figure in before.items()}
+    write_card(folder, dataclasses.replace(find_model(folder).card, figures=changed))
+    assert figures.main([*command, "--only", "lesions", "asked"]) == 0
+    after = find_model(folder).card.figures
+    assert list(after) == list(before)
+    assert {name for name in after if after[name] != before[name]} == {"no phrase"}
+    assert figures.main([*command, "--only", "no phrase"]) == 0
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == page
+    assert figures.main([*command, "--only", "elsewhere"]) == 2
 
 
 def test_every_figure_of_the_shipped_plan_is_a_legal_evaluation() -> None:
