@@ -1,7 +1,8 @@
-"""Small files made on the spot: DICOM and PNG, byte by byte, so that tests decide about every tag; a tiny model."""
+"""Small files made on the spot: DICOM and PNG, byte by byte, so that tests decide about every tag; models; the command."""
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -9,6 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
+
+from Testing.lib.command_line import OUTPUTS, Command, Done
+from TextGuidedSegLib.cli import main
+from TextGuidedSegLib.home import HOME_VARIABLE
+from TextGuidedSegLib.phantom import chest_film
 
 WriteDicom = Callable[..., Path]
 WritePng = Callable[..., Path]
@@ -140,6 +147,51 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from Testing.lib.tiny import write_model  # loads torch, which tests of files and grids do without
 
     return write_model(tmp_path_factory.mktemp("home") / "models" / "tiny-film")
+
+
+@pytest.fixture(scope="session")
+def command_home(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """A folder with three models: random, and sure of everything or of nothing."""
+    from Testing.lib import tiny  # loads torch, too
+
+    home = tmp_path_factory.mktemp("cli")
+    shutil.copytree(tiny_model, home / "models" / "tiny-film")
+    tiny.write_model(home / "models" / "certain", tiny.answering(0.97))
+    tiny.write_model(home / "models" / "nothing", tiny.answering(0.03))
+    return home
+
+
+@pytest.fixture(scope="session")
+def film_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A phantom as PNG."""
+    path = tmp_path_factory.mktemp("film") / "film.png"
+    array = chest_film(1, size=(90, 80)).array
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.round(array).astype(np.uint8)), str(path))
+    return path
+
+
+@pytest.fixture
+def command(command_home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run `textguidedseg` in this process; the terminal is captured below Python, where ITK writes."""
+    monkeypatch.setenv(HOME_VARIABLE, str(command_home))
+
+    def run(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = main([str(one) for one in arguments])
+        return Done(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def outputs(tmp_path: Path) -> dict[str, Path]:
+    """Every output option with a file that exists already."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    paths = {option: folder / name for option, name in OUTPUTS.items()}
+    for path in paths.values():
+        path.write_bytes(f"old {path.name}".encode())
+    return paths
 
 
 @pytest.fixture

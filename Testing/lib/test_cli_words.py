@@ -6,24 +6,13 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-import SimpleITK as sitk
 
 from Testing.lib import tiny
 from TextGuidedSegLib import cli
 from TextGuidedSegLib.home import HOME_VARIABLE
-from TextGuidedSegLib.phantom import chest_film
 
 PANEL_SENTENCES = Path(__file__).resolve().parents[2] / "TextGuidedSeg" / "TextGuidedSegPanel" / "answers.py"
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A phantom as PNG."""
-    path = tmp_path_factory.mktemp("film") / "film.png"
-    sitk.WriteImage(sitk.GetImageFromArray(np.round(chest_film(1, size=(90, 80)).array).astype(np.uint8)), str(path))
-    return path
 
 
 @pytest.fixture
@@ -42,18 +31,20 @@ def lines(capfd: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
     return captured.out.splitlines()
 
 
-def test_what_was_understood_corrected_and_not_known(home: Path, film: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    told = lines(capfd, "segment", film, "two opactiy, rigth base and LLL zzqx", "--model=certain")
+def test_what_was_understood_corrected_and_not_known(
+    home: Path, film_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = lines(capfd, "segment", film_file, "two opactiy, rigth base and LLL zzqx", "--model=certain")
     assert told[1:5] == [
         "understood: 2, opacity, right, lower, lung, left, lower, lung",
         "read as: opactiy → opacity, rigth → right",
         "meaning: lll → left lower lung",
         "not known: zzqx",
     ]
-    plain = lines(capfd, "segment", film, "left lung", "--model=certain")
+    plain = lines(capfd, "segment", film_file, "left lung", "--model=certain")
     assert plain[1] == "understood: left, lung"
     assert not any(line.startswith(("read as", "meaning", "not known")) for line in plain)
-    assert "understood: nothing" in lines(capfd, "segment", film, "zzqx", "--model=certain")
+    assert "understood: nothing" in lines(capfd, "segment", film_file, "zzqx", "--model=certain")
 
 
 def test_the_panel_says_the_same() -> None:
@@ -63,19 +54,19 @@ def test_the_panel_says_the_same() -> None:
     }  # fmt: skip
 
 
-def test_a_doubtful_side_is_a_note(home: Path, film: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_doubtful_side_is_a_note(home: Path, film_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     phrase = "right image lower zone"
-    told = lines(capfd, "segment", film, phrase, "--model=certain")
+    told = lines(capfd, "segment", film_file, phrase, "--model=certain")
     (note,) = [line for line in told if line.startswith("note: ") and "patient's right" in line]
     assert note in lines(capfd, "parse", phrase)
-    summary = json.loads("\n".join(lines(capfd, "segment", film, phrase, "--model=certain", "--json")))
+    summary = json.loads("\n".join(lines(capfd, "segment", film_file, phrase, "--model=certain", "--json")))
     assert note.removeprefix("note: ") in summary["warnings"]
     assert summary["parsed"]["doubts"] == [note.removeprefix("note: ")]
 
 
-def test_words_of_ones_own_are_understood(home: Path, film: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_words_of_ones_own_are_understood(home: Path, film_file: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (home / "vocabulary.json").write_text('{"abbreviations": {"LULN": "left upper lung nodule"}}', encoding="utf-8")
-    told = lines(capfd, "segment", film, "LULN", "--model=certain")
+    told = lines(capfd, "segment", film_file, "LULN", "--model=certain")
     assert told[1:3] == ["understood: nodule, left, upper, lung", "meaning: luln → left upper lung nodule"]
     assert "finding: nodule" in lines(capfd, "parse", "LULN")
 
