@@ -1,4 +1,4 @@
-"""Small files made on the spot: DICOM and PNG, byte by byte, so that tests decide about every tag; models; the command."""
+"""Small files made on the spot, byte by byte, so that tests decide about every tag; models; the command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,7 +16,11 @@ import SimpleITK
 from Testing.lib.command_line import OUTPUTS, Command, Done
 from TextGuidedSegLib.cli import main
 from TextGuidedSegLib.home import HOME_VARIABLE
+from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.phantom import chest_film
+
+if TYPE_CHECKING:
+    from TextGuidedSegLib.inference import Segmenter
 
 WriteDicom = Callable[..., Path]
 WritePng = Callable[..., Path]
@@ -147,6 +152,35 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from Testing.lib.tiny import write_model  # loads torch, which tests of files and grids do without
 
     return write_model(tmp_path_factory.mktemp("home") / "models" / "tiny-film")
+
+
+@pytest.fixture(scope="session")
+def displayed() -> np.ndarray:
+    """A film of an even number of columns, larger than the input of the tiny model."""
+    return chest_film(3, size=(110, 92)).array
+
+
+@pytest.fixture(scope="session")
+def film(displayed: np.ndarray) -> Image:
+    """The same as an image."""
+    from Testing.lib import tiny
+
+    return tiny.film_image(displayed)
+
+
+@pytest.fixture(scope="module")
+def shared_segmenter(tiny_model: Path) -> Segmenter:
+    """The tiny model, loaded once."""
+    from TextGuidedSegLib.inference import Segmenter
+
+    return Segmenter(str(tiny_model), device="cpu")
+
+
+@pytest.fixture
+def segmenter(shared_segmenter: Segmenter, film: Image) -> Segmenter:
+    """The tiny model with the film set and nothing computed yet."""
+    shared_segmenter.set_image(film)
+    return shared_segmenter
 
 
 @pytest.fixture(scope="session")

@@ -14,42 +14,17 @@ import torch
 from Testing.lib import tiny
 from TextGuidedSegLib.errors import Cancelled, DeviceError, ImageError, PhraseError
 from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, Geometry, reorientation
-from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image
+from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import (
     ANSWERS,
     Result,
     Segmenter,
-    check_fit,
 )
 from TextGuidedSegLib.network import FusedNetwork
-from TextGuidedSegLib.phantom import chest_film
 from TextGuidedSegLib.preprocessing import prepare_film
 from TextGuidedSegLib.weights import DecisionConfig, read_model
 
 LEFT, RIGHT = "left lower lung opacity", "right lower lung opacity"
-
-
-@pytest.fixture(scope="module")
-def displayed() -> np.ndarray:
-    """A film of an even number of columns, larger than the network's input."""
-    return chest_film(3, size=(110, 92)).array
-
-
-@pytest.fixture(scope="module")
-def film(displayed: np.ndarray) -> Image:
-    return tiny.film_image(displayed)
-
-
-@pytest.fixture(scope="module")
-def shared_segmenter(tiny_model: Path) -> Segmenter:
-    return Segmenter(str(tiny_model), device="cpu")
-
-
-@pytest.fixture
-def segmenter(shared_segmenter: Segmenter, film: Image) -> Segmenter:
-    """The random network with the film set and nothing computed yet."""
-    shared_segmenter.set_image(film)
-    return shared_segmenter
 
 
 @pytest.fixture(scope="module")
@@ -341,49 +316,6 @@ def _one_sided(folder: Path, displayed: np.ndarray, side: str) -> tuple[Image, S
     film = tiny.film_image(values if side == "left" else values[:, ::-1])
     net = tiny.marking(prepare_film(film, tiny.PREPROCESSING).array)
     return film, Segmenter(str(tiny.write_model(folder / "marking", net)), device="cpu")
-
-
-class TestFit:
-    def test_a_volume_is_refused_by_a_film_model(self, segmenter: Segmenter) -> None:
-        volume = replace(Image.from_array(np.zeros((20, 30, 10)), np.eye(4), "MR"), source="scan.nrrd")
-        with pytest.raises(
-            ImageError,
-            match=r"scan\.nrrd is a volume of 20 x 30 x 10 voxels \(MR\); the model 'tiny-film' reads films: .* Choose",
-        ):
-            segmenter.set_image(volume)
-
-    def test_a_color_picture_is_refused_by_a_gray_model(self, segmenter: Segmenter) -> None:
-        with pytest.raises(ImageError, match=r"the image has 3 channels; the model 'tiny-film' reads 1\. Convert"):
-            segmenter.set_image(Image.from_array(np.zeros((20, 30, 3), dtype=np.uint8)))
-
-    def test_a_film_of_another_modality_is_refused(self, segmenter: Segmenter) -> None:
-        with pytest.raises(ImageError, match=r"has the modality MG; the model 'tiny-film' reads CR, DX\. Choose"):
-            segmenter.set_image(Image.from_array(np.zeros((20, 30)), modality="MG"))
-
-    @pytest.mark.parametrize("modality", [None, "CR", "DX"])
-    def test_a_film_that_fits_or_does_not_say(self, modality: str | None, tiny_model: Path) -> None:
-        check_fit(Image.from_array(np.zeros((20, 30)), modality=modality), read_model(tiny_model).card)
-
-    def test_what_the_image_warns_of_goes_into_the_result(self, segmenter: Segmenter, displayed: np.ndarray) -> None:
-        segmenter.set_image(Image.from_array(displayed))
-        assert ORIENTATION_ASSUMED in segmenter.segment(LEFT).warnings
-
-    @pytest.mark.parametrize("shape", [(16, 16), (17, 301), (200, 16)], ids=str)
-    def test_films_of_any_shape(self, shape: tuple[int, int], shared_segmenter: Segmenter) -> None:
-        shared_segmenter.set_image(Image.from_array(np.random.default_rng(1).random(shape)))
-        result = shared_segmenter.segment(LEFT)
-        assert result.mask.shape == (shape[1], shape[0], 1)
-        assert np.isfinite(result.probability).all()
-
-    @pytest.mark.parametrize("damage", ["constant", "holes"])
-    def test_a_damaged_film_is_answered_with_a_warning(self, damage: str, segmenter: Segmenter) -> None:
-        values = np.full((40, 50), 7.3) if damage == "constant" else np.random.default_rng(0).random((40, 50))
-        if damage == "holes":
-            values[10:20, 7] = np.nan
-        segmenter.set_image(Image.from_array(values))
-        result = segmenter.segment(LEFT)
-        assert np.isfinite(result.probability).all()
-        assert {"constant": "nothing to see", "holes": "not finite"}[damage] in " ".join(result.warnings)
 
 
 def test_running_out_of_memory_is_said_and_does_no_harm(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

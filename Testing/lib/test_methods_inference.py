@@ -11,20 +11,8 @@ import torch
 from Testing.lib import tiny
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
-from TextGuidedSegLib.phantom import chest_film
 
 LEFT, RIGHT = "left lower lung opacity", "right lower lung opacity"
-
-
-@pytest.fixture(scope="module")
-def displayed() -> np.ndarray:
-    """A film larger than the network's input."""
-    return chest_film(3, size=(110, 92)).array
-
-
-@pytest.fixture(scope="module")
-def film(displayed: np.ndarray) -> Image:
-    return tiny.film_image(displayed)
 
 
 @pytest.fixture(scope="module")
