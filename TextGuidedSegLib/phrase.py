@@ -28,6 +28,8 @@ __all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "Unit", "par
 
 MAX_PHRASE_LENGTH = 500
 
+# What a number behind them counts is no finding.
+_SCALES = frozenset({"grade", "stage", "type", "class", "category", "rads", "birads", "day", "rib", "paris", "is"})
 _KNOWN_KINDS = NAMED_PLACE_KINDS | {"finding"}
 
 
@@ -224,7 +226,11 @@ def _check(text: object) -> None:
 def _home(items: Sequence[Item], vocabulary: Vocabulary) -> str | None:
     """Structure of the finding that the phrase is about."""
     findings = sorted((item for item in items if item.kind == "finding"), key=lambda item: item.negated)
-    return vocabulary.entry(findings[0].term).structure if findings else None
+    home = vocabulary.entry(findings[0].term).structure if findings else None
+    if home is None:  # "breast tumor, top left of the image"
+        named = (item.term.name for item in items if item.kind == "structure")
+        home = next((name for name in named if vocabulary.structure(name).frame == "image"), None)
+    return home
 
 
 def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Statement:
@@ -234,13 +240,19 @@ def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Stateme
     restored = unite(group.place for group in placed if group.mark[2])
     without = unite(group.place for group in placed if group.mark[0])
     if found or (named and not denied):
-        excepted = [group.place for group in placed if group.mark[1] or (group.mark[0] and not denied)]
+        # "Lungs clear except the left base": the base is what the rest is not.
+        cleared = not (denied or restored)
+        excepted = [group.place for group in placed if group.mark[1] or (group.mark[0] and cleared)]
         if excepted and not named:
             named = tuple(Place(place.structure, "none") for place in excepted)  # "opacity, not on the left"
         both_said = not set(found).isdisjoint(denied) and _overlap(named, without)
         left_over = subtract(named, excepted)
         denied_all = bool(named) and not left_over  # "left lung, no left lung"
         return _Statement(found[0] if found else None, left_over, negated=False, contradictory=both_said or denied_all)
+    spared = [group.place for group in placed if group.mark[1]]
+    if spared and not (named or denied):  # "all but the right upper lobe"
+        left_over = subtract([Place(place.structure, "none") for place in spared], spared)
+        return _Statement(None, left_over, negated=False, contradictory=not left_over)
     if denied and restored:
         return _Statement(denied[0], restored, negated=False, contradictory=False)
     is_negated = any(item.negated for item in items)
@@ -255,15 +267,17 @@ def _overlap(first: Sequence[Place], second: Sequence[Place]) -> bool:
 
 
 def _count(items: Sequence[Item], vocabulary: Vocabulary) -> int | None:
-    """The first number that counts a finding or an area: *two small nodules*, not *2 cm*."""
+    """The first number that counts a finding or an area: *two small nodules*, not *2 cm* nor *grade 2*."""
     for position, item in enumerate(items):
-        if item.kind != "number":
+        if item.kind != "number" or (position and items[position - 1].text in _SCALES):
             continue
         for later in items[position + 1 :]:
+            if later.first.before.startswith("%"):
+                break
             if later.first.starts_sentence or later.first.follows_pause or later.first.is_joined:
                 break
             if later.kind == "finding" or later.text in vocabulary.areas:
-                return vocabulary.numbers.get(item.text) or int(item.text)
+                return vocabulary.numbers.get(item.text) or int(item.text) or None
             if later.kind not in PLACE_KINDS | {"description", "other", "unknown"}:
                 break
     return None

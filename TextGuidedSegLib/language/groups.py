@@ -2,127 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
-from typing import Literal
 
-from TextGuidedSegLib.language.items import PLACE_KINDS, Item
-from TextGuidedSegLib.language.vocabulary import Level, Vocabulary
-
-# What may stand between two groups of place words.
-BREAK, AND, COMMA, FINDING, FAR, PREPOSITION, COMPARISON = (
-    "break",
-    "and",
-    "comma",
-    "finding",
-    "far",
-    "preposition",
-    "more",
+from TextGuidedSegLib.language.group import (
+    AND,
+    BREAK,
+    COMMA,
+    COMPARED,
+    COMPARISON,
+    FAR,
+    FINDING,
+    ONE_SIDE,
+    PREPOSITION,
+    Group,
 )
-ONE_SIDE: tuple[Literal["left"], Literal["right"]] = ("left", "right")
-_LINK_OF_KIND = {
-    "conjunctions": AND, "alternatives": AND, "prepositions": PREPOSITION, "comparisons": COMPARISON,
-    "finding": FINDING, "other": None, "halves": None, "description": None, "number": None, "units": None,
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one word or term adds to a group.
-
-    Attributes:
-        code: S, L or W for words that describe (side, level, whole), H for the noun; empty for what neighbors share.
-        sides: `left`, `right` or `both`.
-        levels: Each with the structure it holds in, or None where it holds in all: a base is low in a lung only.
-        implied_side: Side that follows from a region (*lingula*).
-        structure: Structure said.
-        region_structure: Structure of which a region is part.
-        is_plural: *lungs*, *bases*.
-        may_join: *both*, which may join two levels (*both upper and lower left lung*) where *bilateral* cannot.
-    """
-
-    code: str
-    sides: tuple[str, ...] = ()
-    levels: tuple[tuple[Level, str | None], ...] = ()
-    implied_side: str | None = None
-    structure: str | None = None
-    region_structure: str | None = None
-    is_plural: bool = False
-    may_join: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Place words that belong together.
-
-    Attributes:
-        links: What stands between the previous group and this one.
-        mark: Negated, excepted, restored.
-        parts: In order.
-    """
-
-    links: set[str]
-    mark: tuple[bool, bool, bool]
-    parts: list[Part] = field(default_factory=list)
-
-    @property
-    def order(self) -> str:
-        """Codes of the parts."""
-        return "".join(part.code for part in self.parts)
-
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """Sides said, without repeats."""
-        return tuple(dict.fromkeys(side for part in self.parts for side in part.sides))
-
-    @property
-    def levels(self) -> tuple[tuple[Level, str | None], ...]:
-        """Levels said, each with the structure it holds in."""
-        return tuple(level for part in self.parts for level in part.levels)
-
-    @property
-    def implied_side(self) -> str | None:
-        """Side that follows from a region."""
-        return next((part.implied_side for part in self.parts if part.implied_side), None)
-
-    @property
-    def structure(self) -> str | None:
-        """Structure said."""
-        return next((part.structure for part in self.parts if part.structure), None)
-
-    @property
-    def region_structure(self) -> str | None:
-        """Structure of which the region is part."""
-        return next((part.region_structure for part in self.parts if part.region_structure), None)
-
-    @property
-    def has_noun(self) -> bool:
-        """A structure or region was said, so that describing words after it begin a new group."""
-        return "H" in self.order
-
-    @property
-    def is_open(self) -> bool:
-        """No noun closes the group: what it lacks may follow."""
-        return not self.order.endswith("H")
-
-    @property
-    def is_plural(self) -> bool:
-        """*Lungs*, *bases*."""
-        return any(part.is_plural for part in self.parts)
-
-    @property
-    def is_bare(self) -> bool:
-        """Neither a side nor a level is said."""
-        return not (self.sides or self.levels or self.implied_side)
-
-    def make_singular(self) -> None:
-        """The plural does not mean both sides."""
-        self.parts = [replace(part, is_plural=False) for part in self.parts]
-
-    def drop_both(self) -> None:
-        """*Both* was said of something else."""
-        self.parts = [replace(part, sides=tuple(side for side in part.sides if side != "both")) for part in self.parts]
+from TextGuidedSegLib.language.items import Item
+from TextGuidedSegLib.language.runs import find_runs
+from TextGuidedSegLib.language.vocabulary import Vocabulary
 
 
 def make_groups(items: list[Item], vocabulary: Vocabulary, *, separate: bool, several_findings: bool) -> list[Group]:
@@ -135,114 +32,54 @@ def make_groups(items: list[Item], vocabulary: Vocabulary, *, separate: bool, se
             together (*left lung, lower zone*).
         several_findings: Another finding parts two places, the only one does not (*left opacity in the lower zone*).
     """
-    groups = [part for group in _runs(items, vocabulary) for part in _divided(group)]
+    groups = _with_compared_sides(find_runs(items, vocabulary, several_findings=several_findings))
     # What stands closer belongs together first.
-    groups = _merge(_merge(groups, {PREPOSITION}), {PREPOSITION, FAR})
+    groups = _merge(_merge(groups, {PREPOSITION}, vocabulary), {PREPOSITION, FAR}, vocabulary)
     if not separate:
-        groups = _merge(groups, {PREPOSITION, FAR, COMMA})
+        groups = _merge(groups, {PREPOSITION, FAR, COMMA}, vocabulary)
     if not (separate or several_findings):
-        groups = _merge(groups, {PREPOSITION, FAR, COMMA, FINDING})
+        groups = _merge(groups, {PREPOSITION, FAR, COMMA, FINDING}, vocabulary)
     return [group for group in groups if group.order.strip("W")]
 
 
-def _runs(items: list[Item], vocabulary: Vocabulary) -> Iterator[Group]:
-    """Place words that stand side by side; a noun ends a run unless another noun follows (*lung base*)."""
-    group: Group | None = None
-    links: set[str] = {BREAK}
-    follows_number = False
-    for item in items:
-        links |= _links(item)
-        if item.kind in PLACE_KINDS and item.term.name != "unilateral":
-            part = _part(item, vocabulary, is_counted=follows_number)
-            if group is None or links or not _continues(group, item, part):
-                if group is not None:
-                    yield group
-                group = Group(links, (item.negated, item.excepted, item.restored))
-                links = set()
-            group.parts.append(part)
-        follows_number = item.kind == "number" or (follows_number and item.kind in ("description", "level"))
-    if group is not None:
-        if group.order == "S":
-            group.links |= links & {COMPARISON}  # "left worse" at the end is said of the left
-        yield group
+def _with_compared_sides(groups: list[Group]) -> list[Group]:
+    """*Left more than right lower zone*: what is compared is on both sides."""
+    if {group.order for group in groups} == {"S"}:
+        return groups  # there is nothing to share
+    result: list[Group] = []
+    for group in groups:
+        earlier = result[-1] if result else None
+        if earlier is None or not _are_compared(earlier, group):
+            result.append(group)
+        elif earlier.order == "S":
+            group.links = earlier.links
+            group.parts[0] = replace(group.parts[0], sides=("both",))
+            result[-1] = group
+        else:
+            earlier.parts = [replace(part, sides=("both",)) if part.sides else part for part in earlier.parts]
+    return result
 
 
-def _part(item: Item, vocabulary: Vocabulary, *, is_counted: bool) -> Part:
-    term = item.term
-    if item.kind == "side":
-        return Part("S", sides=(term.name,), may_join=item.text == "both")
-    if item.kind == "level":
-        return Part("L", levels=((_level(term.name), None),))
-    if item.kind == "whole":
-        return Part("W")
-    entry = vocabulary.entry(term)
-    if item.kind == "structure":
-        return Part("H", structure=term.name, is_plural=term.plural)
-    return Part(
-        # "Apical" describes like "upper", "apex" is a noun.
-        "L" if term.adjective and entry.levels and not entry.side else "H",
-        sides=("both",) if entry.side == "both" else (),
-        levels=tuple((level, entry.structure) for level in entry.levels),
-        implied_side=entry.side if entry.side in ONE_SIDE else None,
-        region_structure=entry.structure,
-        # The plural of a counted region ("two zones") does not mean both sides.
-        is_plural=term.plural and not is_counted,
-    )
-
-
-def _level(name: str) -> Level:
-    return "upper" if name == "upper" else "middle" if name == "middle" else "lower"
-
-
-def _links(item: Item) -> set[str]:
-    links = set()
-    if item.first.starts_sentence:
-        links.add(BREAK)
-    if item.first.is_joined:
-        links.add(AND)
-    if item.first.follows_pause:
-        links.add(COMMA)
-    if item.kind not in PLACE_KINDS and (link := _LINK_OF_KIND.get(item.kind, FAR)):
-        links.add(link)
-    return links
-
-
-def _continues(group: Group, item: Item, part: Part) -> bool:
-    if group.mark != (item.negated, item.excepted, item.restored):
+def _are_compared(first: Group, second: Group) -> bool:
+    if COMPARISON not in second.links or second.links & {BREAK, FINDING, COMMA} or first.mark != second.mark:
         return False
-    if not group.has_noun:
-        return True
-    if item.kind == "structure":
-        return group.structure in (None, item.term.name)
-    return part.code == "H"
+    if not (second.order == "S" or (first.order == "S" and second.order.startswith("S"))):
+        return False
+    return len(first.sides) == 1 and {first.sides[0], second.sides[0]} == set(ONE_SIDE)
 
 
-def _divided(group: Group) -> list[Group]:
-    """*Upper left lower right* is two places although nothing stands between them."""
-    pattern = [
-        "S" if set(part.sides) & set(ONE_SIDE) else "L" if part.levels else ""
-        for part in group.parts
-        if part.code != "W"
-    ]
-    kinds = "".join(pattern)
-    different = len(set(group.sides) & set(ONE_SIDE)) == 2 and kinds.count("S") == 2
-    if not different or "SS" in kinds or kinds[0] == kinds[-1]:
-        return [group]
-    sides = [position for position, part in enumerate(group.parts) if part.code == "S"]
-    cut = sides[0] + 1 if kinds[0] == "L" else sides[1]
-    return [Group(group.links, group.mark, group.parts[:cut]), Group({COMMA}, group.mark, group.parts[cut:])]
-
-
-def _merge(groups: list[Group], allowed: set[str]) -> list[Group]:
+def _merge(groups: list[Group], allowed: set[str], vocabulary: Vocabulary) -> list[Group]:
     """Join neighbors that complete each other, if nothing else than what is allowed stands between them."""
     merged: list[Group] = []
     for position, group in enumerate(groups):
         if (
             merged
-            and group.links <= allowed
-            and _complete_each_other(merged[-1], group)
+            and group.links - {COMPARED} <= allowed
+            and (_complete_each_other(merged[-1], group, vocabulary) or _takes_part_of(merged[-1], group))
             and not (COMMA in group.links and (_is_end_of_list(merged) or _is_start_of_list(groups, position)))
         ):
+            if _takes_part_of(merged[-1], group):
+                merged[-1].parts = []
             merged[-1].parts += group.parts
         else:
             merged.append(group)
@@ -271,11 +108,24 @@ def _is_start_of_list(groups: list[Group], position: int) -> bool:
     return False
 
 
-def _complete_each_other(first: Group, second: Group) -> bool:
+def _takes_part_of(first: Group, second: Group) -> bool:
+    """*Base of the right lower lobe* is in the right lower lobe, and levels are not told apart inside of it."""
+    if first.mark != second.mark or not (
+        second.links <= {PREPOSITION} or (second.links == {PREPOSITION, FINDING} and first.levels == second.levels)
+    ):
+        return False
+    within = first.structure is None and first.region_structure in (None, second.region_structure)
+    return bool(within and first.levels and second.levels and second.has_noun and not first.sides)
+
+
+def _complete_each_other(first: Group, second: Group, vocabulary: Vocabulary) -> bool:
     if first.mark != second.mark:
         return False
     if first.structure and second.structure and first.structure != second.structure:
         return False
+    elsewhere = second.region_structure not in (None, first.structure) and second.links & {COMMA, FINDING}
+    if first.structure and elsewhere and not vocabulary.structure(first.structure).generic:
+        return False  # "heart normal, left base"
     if FINDING in second.links and first.sides == second.sides and not first.levels:
         return True  # the second place says the first more exactly
     if (first.sides and second.sides) or (first.levels and second.levels):

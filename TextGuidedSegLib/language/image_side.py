@@ -104,7 +104,7 @@ def _stretch(items: list[Item], position: int, *, always: bool) -> tuple[list[in
     item = items[position]
     if item.kind != "image" or item.term.name == "patients":
         return None
-    forward = _forward(items, position)
+    forward = _forward(items, position, introduced=item.term.name in _ADDED)
     if item.term.name == "as_seen":
         back = _back(items, position, _POSITIONS | _HEADS)
         return _found(items, back or (forward if _side_in(items, forward) is not None else []), [position])
@@ -239,8 +239,13 @@ def _back(items: list[Item], end: int, kinds: frozenset[str]) -> list[int]:
     return _trimmed(items, range(start, end), kinds)
 
 
-def _forward(items: list[Item], start: int) -> list[int]:
+def _forward(items: list[Item], start: int, *, introduced: bool = False) -> list[int]:
+    """Position words behind an item; *as displayed, the left base* may have a comma and an article between."""
     end = start + 1
+    if introduced and end < len(items) and items[end].first.before in (" ", ", "):
+        end += items[end].text == "the"
+        if end < len(items) and items[end].kind in _POSITIONS and items[end].first.before in (" ", ", "):
+            end += 1
     while end < len(items) and items[end].kind in _POSITIONS and items[end].first.before in (" ", "-"):
         end += 1
     return _trimmed(items, range(start + 1, end), _POSITIONS)

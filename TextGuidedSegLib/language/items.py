@@ -16,6 +16,7 @@ _UNKNOWN = Term("unknown", "unknown")
 _REASONS = frozenset({"questions", "histories"})
 _FRAMING = _REASONS | {"requests"}
 _NEUTRAL_FINDING = "abnormality"
+_SHORTENED = frozenset({"left", "right", "bilateral", "unilateral"})
 _INTRODUCING = frozenset({"the", "a", "an", "of", "for", "me"})
 
 
@@ -106,7 +107,7 @@ def _grouped(words: list[Word], vocabulary: Vocabulary) -> list[Item]:
 
 def _without_requests(items: list[Item]) -> list[Item]:
     """Leave out words around the phrase that only ask, such as *please show me the*; alone they stay."""
-    start, end = 0, len(items)
+    start, end = int(_is_command(items)), len(items)
     while start < end and (items[start].term.name in _FRAMING or (start and items[start].text in _INTRODUCING)):
         start += 1
     while end > start and items[end - 1].term.name in _FRAMING:
@@ -116,6 +117,11 @@ def _without_requests(items: list[Item]) -> list[Item]:
     if start:
         items[start].first.before = ""
     return _without_reasons(items[start:end])
+
+
+def _is_command(items: list[Item]) -> bool:
+    """*Segment all polyps*: what else is a part of a lobe is said of what follows."""
+    return len(items) > 1 and items[0].text == "segment" and items[1].kind not in ("prepositions", "number", "unknown")
 
 
 def _without_reasons(items: list[Item]) -> list[Item]:
@@ -210,8 +216,8 @@ def _expand(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list
         reading.expansions.append((" ".join(texts[start : start + length]), full))
         result += _words(full, words[start].before)
         start += length
-        if full in ("left", "right") and start < len(words) and words[start].before == ". ":
-            words[start].before = " "  # the full stop of "l." and "rt."
+        if full in _SHORTENED and start < len(words) and words[start].before == ". ":
+            words[start].before = " "  # the full stop of "l.", "rt." and "bilat."
     return result
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, Item
+from dataclasses import dataclass
+from itertools import zip_longest
 
+from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item
+from TextGuidedSegLib.language.vocabulary import Term
+
+_NORMAL = frozenset({"normal", "unremarkable", "central", "midline"})
+_REST = frozenset({"otherwise", "rest", "remainder", "remaining", "elsewhere"})
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})
@@ -17,24 +23,60 @@ def mark_negation(items: list[Item]) -> None:
     has nothing. What follows its finding reaches to the place behind it: *opacity absent on the left, present on the
     right* is on the right.
     """
-    negated = excepted = restored = False
-    reach = 0  # of a negation that looks back: items before this position are its place
+    _find_normal(items)
+    scope = _Scope()
     for position, item in enumerate(items):
-        if _ends_negation(items, position) or (negated and _starts_statement(items, position)):
-            negated = excepted = restored = False
-        if _restores(items, position, is_end_of_reach=position == reach):
-            negated, excepted, restored = False, False, True
-        if item.kind == "negation" and item.term.name == "except":
-            negated, excepted, restored = not negated, not negated, negated
-        elif item.kind == "negation" and not _cancels(items, position):
-            if _looks_back(items, position):
-                _negate_back(items, position)
-                reach = _reach(items, position)
-            elif not _is_description(items, position):
-                negated, excepted, restored = True, False, False
-        elif item.kind == "negation":
-            negated = False
-        item.negated, item.excepted, item.restored = negated or position < reach, excepted, restored
+        if _ends_negation(items, position) or (scope.negated and _starts_statement(items, position)):
+            scope = _Scope(reach=scope.reach)
+        if _restores(items, position, is_end_of_reach=position == scope.reach):
+            scope.set(restored=True)
+        if item.kind == "negation":
+            _deny(items, position, scope)
+        item.negated = scope.negated or position < scope.reach
+        item.excepted, item.restored = scope.excepted, scope.restored
+
+
+@dataclass(slots=True)
+class _Scope:
+    """What holds for the next words.
+
+    Attributes:
+        negated: They are not there.
+        excepted: They are taken out of what is named.
+        restored: They are taken out of what is negated.
+        looked_back: The sentence said that what stands before is not there.
+        reach: End of the place of a negation that looked back.
+    """
+
+    negated: bool = False
+    excepted: bool = False
+    restored: bool = False
+    looked_back: bool = False
+    reach: int = 0
+
+    def set(self, *, negated: bool = False, excepted: bool = False, restored: bool = False) -> None:
+        """Forget the old ones."""
+        self.negated, self.excepted, self.restored = negated, excepted, restored
+
+
+def _deny(items: list[Item], position: int, scope: _Scope) -> None:
+    """What a word that negates does to the words before and behind it."""
+    item = items[position]
+    if item.term.name == "except":
+        denied = scope.negated or scope.looked_back  # "lungs clear except the left base"
+        scope.set(negated=not denied, excepted=not denied, restored=denied)
+    elif _cancels(items, position):
+        scope.negated = False
+    elif item.term.name == "spared":
+        for earlier in _clause_before(items, position):
+            items[earlier].excepted = True
+    elif _looks_back(items, position):
+        _negate_back(items, position)
+        scope.reach, scope.looked_back = _reach(items, position), True
+    elif not _is_description(items, position):
+        scope.set(negated=True)
+        if ":" in item.first.before:  # "right lung: no opacity, left lung: opacity"
+            _negate_back(items, position)
 
 
 def _ends_negation(items: list[Item], position: int) -> bool:
@@ -79,8 +121,14 @@ def _kinds_behind(items: list[Item], position: int) -> set[str]:
 def _reach(items: list[Item], position: int) -> int:
     """End of the place behind a negation that looks back: *effusion absent on the left*."""
     end = position + 1
-    if items[position].term.name != "after" or "finding" in _kinds_behind(items, position):
+    if "finding" in _kinds_behind(items, position):
         return end  # "effusion absent left opacity": the place of the other finding
+    if items[position].term.name == "clear":  # "clear bilaterally"
+        behind = next((item for item in items[end:] if item.kind != "prepositions"), None)
+        if behind is None or behind.kind != "side" or behind.term.name != "both":
+            return end
+    elif items[position].term.name != "after":
+        return end
     while (
         end < len(items)
         and items[end].kind in _OF_A_PLACE
@@ -106,30 +154,70 @@ def _starts_statement(items: list[Item], position: int) -> bool:
 
 
 def _cancels(items: list[Item], position: int) -> bool:
-    """*Not absent*, *not without*: two negations with nothing named between them."""
-    for earlier in reversed(items[:position]):
+    """*Not absent*, *not without*: two negations with nothing named and no pause between them.
+
+    What looks back (*left lung clear, no effusion*) denies something else.
+    """
+    for following, earlier in zip(reversed(items[: position + 1]), reversed(items[:position]), strict=False):
+        if following.first.starts_sentence or following.first.follows_pause:
+            return False
         if earlier.kind == "negation":
-            return earlier.negated and earlier.term.name != "except" and earlier.text != items[position].text
+            return earlier.negated and earlier.term.name == "before" and earlier.text != items[position].text
         if earlier.kind not in _TRANSPARENT:
             return False
     return False
 
 
 def _looks_back(items: list[Item], position: int) -> bool:
-    """*Effusion absent*, *left lung clear*: the negation follows what it negates."""
-    if items[position].term.name not in ("after", "clear", "either"):
+    """*Effusion absent*, *left lung clear*, *effusion: no*: the negation follows what it negates."""
+    item = items[position]
+    if item.term.name not in ("after", "clear", "either") and not _is_answer(items, position):
         return False
-    if items[position].term.name == "either" and _STATED.intersection(_kinds_behind(items, position)):
+    stated_behind = not _STATED.isdisjoint(_kinds_behind(items, position))
+    if item.term.name == "either" and stated_behind:
         return False
-    if items[position].first.follows_pause and any(item.kind in _STATED for item in items[position + 1 :]):
+    # "Opacity on the left, none on the right", "left opacity and clear right lung"
+    is_joined = position > 0 and (items[position - 1].kind == "conjunctions" or item.first.is_joined)
+    if (is_joined and stated_behind) or (
+        _is_listed(items, position) and any(one.kind in _STATED for one in items[position + 1 :])
+    ):
         return False
     return any(items[earlier].kind in _STATED for earlier in _clause_before(items, position))
 
 
+def _is_listed(items: list[Item], position: int) -> bool:
+    """Behind a pause that is no colon: *left lung: clear* says something of the lung."""
+    return items[position].first.follows_pause and ":" not in items[position].first.before
+
+
+def _is_answer(items: list[Item], position: int) -> bool:
+    """*Effusion: no*, *effusion - no*: a word that else stands before what it negates."""
+    item = items[position]
+    if item.term.name != "before" or not (":" in item.first.before or " - " in item.first.before):
+        return False
+    following = items[position + 1] if position + 1 < len(items) else None
+    return following is None or following.first.starts_sentence or following.first.follows_pause
+
+
 def _negate_back(items: list[Item], position: int) -> None:
     items[position].negated = True
-    for earlier in _clause_before(items, position):
+    clause = _clause_before(items, position)
+    is_rest = any(items[earlier].text in _REST for earlier in clause)
+    for earlier in clause:
         items[earlier].negated = True
+        if is_rest and items[earlier].kind in PLACE_KINDS:  # "lungs otherwise clear" takes nothing from what was named
+            items[earlier].term = Term("other", "rest")
+
+
+def _find_normal(items: list[Item]) -> None:
+    """*Heart normal* says that nothing is wrong there; *normal heart* is a heart."""
+    for earlier, item, following in zip_longest(items, items[1:], items[2:]):
+        if item is None or item.text not in _NORMAL or item.kind not in ("description", "level", "unknown"):
+            continue
+        ends = following is None or following.first.starts_sentence or following.first.follows_pause
+        named = earlier.kind in ("structure", "region") or earlier.text in ("size", "is", "are")
+        if ends and named and item.first.before == " ":
+            item.term = Term("negation", "clear")
 
 
 def _clause_before(items: list[Item], position: int) -> list[int]:
@@ -137,9 +225,20 @@ def _clause_before(items: list[Item], position: int) -> list[int]:
     start = position
     while start > 0 and items[start - 1].kind != "negation" and not _ends_negation(items, start):
         start -= 1
-        if items[start].first.follows_pause or _starts_statement(items, start):
+        if _is_listed(items, start) or _starts_statement(items, start) or _parts_clear(items, start, position):
             break
     return list(range(start, position))
+
+
+def _parts_clear(items: list[Item], start: int, position: int) -> bool:
+    """*Opacity in the right base and left lung clear*: only places are clear, so what comes before them is not."""
+    if items[position].term.name != "clear" or not (
+        items[start].kind == "conjunctions" or items[start].first.is_joined
+    ):
+        return False
+    between = {item.kind for item in items[start:position]}
+    before = {item.kind for item in items[:start]}
+    return not NAMED_PLACE_KINDS.isdisjoint(between) and "finding" not in between and "finding" in before
 
 
 def _is_description(items: list[Item], position: int) -> bool:

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from itertools import pairwise, zip_longest
 from typing import Literal
 
-from TextGuidedSegLib.language.groups import AND, BREAK, COMMA, COMPARISON, FINDING, ONE_SIDE, Group, Part
+from TextGuidedSegLib.language.group import (
+    AND,
+    BREAK,
+    COMMA,
+    COMPARED,
+    COMPARISON,
+    FINDING,
+    ONE_SIDE,
+    PREPOSITION,
+    Group,
+    Part,
+)
 from TextGuidedSegLib.language.vocabulary import DEFAULT_STRUCTURE, LEVELS, Level, Vocabulary
 
 Side = Literal["left", "right", "both", "none"]
@@ -67,10 +78,14 @@ class Context:
 
 def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -> tuple[list[PlacedGroup], bool]:
     """Places of all groups, which are changed, and whether their sides contradict each other."""
+    sided = {side for group in groups if not group.is_counting for side in group.sides}
+    if sided & set(ONE_SIDE):  # "both nodules are in the left lung"
+        groups = [group for group in groups if not (group.is_counting and group.order == "S")]
     contradictory = any(set(group.sides) >= set(ONE_SIDE) for group in groups) or any(
         not second.links and second.is_open and first.sides and second.sides and first.mark == second.mark
         for first, second in pairwise(groups)
     )
+    contradictory |= any(_excludes(first, second) for first, second in pairwise(groups))
     groups = _without_comparisons(groups)
     for chain in _chains(groups):
         if not context.separate:
@@ -87,6 +102,12 @@ def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -
     sides = {side for place in named for side, _ in _zones(place)}
     contradictory |= (both_said and len(sides) == 1) or (context.is_unilateral and len(sides) == 2)
     return exact or placed, contradictory
+
+
+def _excludes(first: Group, second: Group) -> bool:
+    """*Left lower lobe of the right lung*."""
+    within = second.links == {PREPOSITION} and first.has_noun and second.has_noun and first.mark == second.mark
+    return within and {*first.sides, *second.sides} == set(ONE_SIDE)
 
 
 def _is_whole(place: Place) -> bool:
@@ -136,15 +157,19 @@ def _ordered(levels: Iterable[str]) -> tuple[Level, ...]:
 
 
 def _without_comparisons(groups: list[Group]) -> list[Group]:
-    """*Bilateral opacities, worse on the left*: the left is compared, not named, if other words name sides."""
+    """*Bilateral opacities, worse on the left*: the left is compared, not named, if other words name sides.
+
+    What is compared with *bilateral* may be any place: *bilateral opacities, worst in the right base*.
+    """
+    has_claim = any(_is_claim(group) for group in groups)
     rest = [
         group
         for group, following in zip_longest(groups, groups[1:])
-        if group.order != "S"
+        if not (group.order == "S" or (has_claim and group.sides))
         or group.sides == ("both",)
-        or not (COMPARISON in group.links or (following and COMPARISON in following.links))
+        or not (group.links & {COMPARISON, COMPARED} or (following and COMPARISON in following.links))
     ]
-    return rest if any(group.sides for group in rest) else groups
+    return rest if any(group.sides or group.levels for group in rest) else groups
 
 
 def _chains(groups: list[Group]) -> list[list[Group]]:
@@ -261,8 +286,11 @@ def _is_claim(group: Group) -> bool:
 
 def _place(group: Group, context: Context, vocabulary: Vocabulary) -> Place:
     structure = group.structure
-    if structure is None or (context.home and vocabulary.structure(structure).generic):
-        structure = group.region_structure or context.home or DEFAULT_STRUCTURE
+    home = group.home or context.home
+    if structure is None or (home and vocabulary.structure(structure).generic):
+        is_picture = home is not None and vocabulary.structure(home).frame == "image"
+        # A polyp's base is no base of a lung.
+        structure = (None if is_picture else group.region_structure) or home or DEFAULT_STRUCTURE
     paired = vocabulary.structure(structure).paired
     levels = (level for level, limit in group.levels if limit in (None, structure))
     return Place(structure, _side(group, paired=paired), _ordered(levels))

@@ -276,7 +276,7 @@ _SECTIONS: dict[str, Callable[[str, Any], None]] = {
     "levels": _fixed(_LEVELS),
     "numbers": _check_numbers,
     "abbreviations": _check_abbreviations,
-    "negations": _lists("before", "after", "clear", "either", "except", "not_a_negation"),
+    "negations": _lists("before", "after", "clear", "either", "except", "spared", "not_a_negation"),
     "image": _lists("pictures", "recordings", "viewers", "patients", "as_seen"),
     "function_words": _lists(
         "prepositions", "conjunctions", "alternatives", "terminators", "comparisons", "whole", "halves", "areas",

@@ -21,9 +21,12 @@ _SIGNS = str.maketrans(
 )
 _COMMA = re.compile(r" ?([,;]) ?")
 _SPACES = re.compile(r"\s+")
+# Full stops inside an abbreviation: "r.u.l."
+_DOTTED = re.compile(r"(?<![^\W_])(?:[a-z]\.){2,}(?:[a-z](?![^\W_]))?")
 _SENTENCE_ENDS = frozenset(".;!?")
 _JOINS = frozenset("/&+")
-_PAUSES = frozenset(",:()[]|<>")
+_PAUSES = frozenset(",:()[]|")
+_COMPARISONS = frozenset("<>")
 
 
 @dataclass(slots=True)
@@ -49,6 +52,11 @@ class Word:
         return not _JOINS.isdisjoint(self.before)
 
     @property
+    def is_compared(self) -> bool:
+        """A sign that compares stands before this word: *right > left*."""
+        return not _COMPARISONS.isdisjoint(self.before)
+
+    @property
     def follows_pause(self) -> bool:
         """A comma, a colon, a bracket or a dash between spaces stands before this word."""
         return " - " in self.before or not _PAUSES.isdisjoint(self.before)
@@ -62,7 +70,8 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).translate(_SIGNS)
     # Control characters end words; invisible ones (zero width, direction marks) do not.
     kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
-    return _COMMA.sub(r"\1 ", _SPACES.sub(" ", "".join(kept))).strip()
+    plain = _DOTTED.sub(lambda match: match.group().replace(".", ""), "".join(kept))
+    return _COMMA.sub(r"\1 ", _SPACES.sub(" ", plain)).strip()
 
 
 def split_words(cleaned: str) -> tuple[list[Word], str]:
