@@ -22,6 +22,7 @@ from TextGuidedSegLib.region import Bounds, Region, cropped, index_of
 from TextGuidedSegLib.result import ANSWERS, Answer, Result, settled_answer
 from TextGuidedSegLib.running import IsCancelled, Maps, Progress, Reporter, choose_device, memory_said
 from TextGuidedSegLib.single_piece import largest_piece, names_one_piece
+from TextGuidedSegLib.slice_runner import thick_axis
 from TextGuidedSegLib.volume_runner import VolumeRunner
 from TextGuidedSegLib.weights import DecisionConfig, Model, ModelCard, find_model
 
@@ -70,6 +71,7 @@ class Segmenter:
         self._part: Image | None = None
         self._region: Bounds | None = None
         self._unfamiliar: tuple[str, ...] = ()
+        self._is_even = False
         known = self.card.familiarity
         self._familiarity = None if known is None else familiarity.Familiarity(known)
         self._readings: Readings | None = None
@@ -99,10 +101,12 @@ class Segmenter:
         part = image if bounds is None else cropped(recognized(image), bounds)
         check_fit(part, self.card, slices=slices)
         part = with_sound_values(part)  # arrays and scenes come here without a reader's checks
-        readings = self._readers.read(part, slices=slices)
+        # A region of thick slices is still one, and a region of few slices is no stack.
+        readings = self._readers.read(part, slices=slices, thick=thick_axis(image))
         # A part of a film looks like no film.
         unfamiliar = self._unlike_training(readings.own.runner) if bounds is None else ()
         self._image, self._part, self._region, self._readings = image, part, bounds, readings
+        self._is_even = bool(part.array.min() == part.array.max())
         self._unfamiliar = unfamiliar
 
     def use_less_memory(self) -> bool:
@@ -174,8 +178,10 @@ class Segmenter:
 
     @property
     def phrases_at_once(self) -> int:
-        """How many phrases `read_ahead` may be given; 1 on films, which share nothing."""
-        runner = None if self._readings is None else self._readings.own.runner
+        """How many phrases `read_ahead` may be given; 1 on films and where slices are read, which share nothing."""
+        if self._readings is None or self._readings.thick is not None:
+            return 1
+        runner = self._readings.own.runner
         return runner.phrases_at_once if isinstance(runner, VolumeRunner) else 1
 
     def read_ahead(
@@ -246,7 +252,8 @@ class Segmenter:
             maps = reading.runner.maps(_words(phrase), report)
         if decision.single_piece and names_one_piece(phrase) and self._image.kind == "volume":
             maps = maps._replace(probability=largest_piece(maps.probability, decision.threshold))
-        presence = calibrated(maps.evidence, decision)
+        # Whatever a network makes of an even image, nothing can be seen in it.
+        presence = 0.0 if self._is_even else calibrated(maps.evidence, decision)
         probability, pseudo_image, mask = self._on_whole_grid(maps, threshold)
         answer = settled_answer(
             phrase, presence, decision, understood=_understands(phrase, reading), any_voxel=bool(mask.any())

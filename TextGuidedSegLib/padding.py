@@ -12,12 +12,18 @@ from torch.nn import functional
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Zeros after the end of each axis; zero is the mean of a normalized image and 'no word points here'.
 
+    The last axis becomes twice the multiple where the whole image would be one cell of the deepest level: over a single
+    position a normalization has no variance.
+
     Args:
         image: `(B, C, *shape)`.
         multiple: What each size becomes a multiple of.
     """
     shape = image.shape[2:]
-    pads = _pads(shape, [_round_up(size, multiple) for size in shape])
+    padded = [_round_up(size, multiple) for size in shape]
+    if max(padded) == multiple > 1:
+        padded[-1] *= 2
+    pads = _pads(shape, padded)
     return functional.pad(image, pads) if any(pads) else image
 
 

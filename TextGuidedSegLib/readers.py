@@ -8,7 +8,7 @@ from TextGuidedSegLib.film_runner import FilmRunner
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.phrase import Phrase
-from TextGuidedSegLib.slice_runner import SliceRunner, has_thick_slices
+from TextGuidedSegLib.slice_runner import SliceRunner
 from TextGuidedSegLib.text_encoder import PhraseTokenizer
 from TextGuidedSegLib.volume_runner import VolumeRunner
 from TextGuidedSegLib.weights import Model, ModelCard, load_network
@@ -42,19 +42,23 @@ class Reader(NamedTuple):
         """Verify and load, see `weights.load_network`."""
         return cls(model.card, *load_network(model, device))
 
-    def read(self, image: Image, *, slices: bool = False) -> Reading:
+    def read(self, image: Image, *, slices: bool = False, thick: int | None = None) -> Reading:
         """Take an image.
 
         Args:
             image: The image, or its region of interest.
             slices: Read a volume slice by slice; a network of films that is made for volumes always does.
+            thick: Axis across thick slices; None where it is to be told from the image.
 
         Raises:
             ImageError: The image holds values that the network cannot read.
         """
-        by_slices = slices or (image.kind == "volume" and self.network.config.spatial_dims == 2)
-        kind = SliceRunner if by_slices else VolumeRunner if image.kind == "volume" else FilmRunner
-        return Reading(self.card, self.tokenizer, kind(self.network, self.tokenizer, card=self.card, image=image))
+        if slices or (image.kind == "volume" and self.network.config.spatial_dims == 2):
+            runner: Runner = SliceRunner(self.network, self.tokenizer, card=self.card, image=image, thick=thick)
+        else:
+            kind = VolumeRunner if image.kind == "volume" else FilmRunner
+            runner = kind(self.network, self.tokenizer, card=self.card, image=image)
+        return Reading(self.card, self.tokenizer, runner)
 
 
 class Readers:
@@ -75,12 +79,18 @@ class Readers:
         thick = model.card.thick_slices
         self._left_to_volumes = frozenset(() if thick is None else thick.left_to_volumes)
 
-    def read(self, image: Image, *, slices: bool = False) -> Readings:
-        """Take an image, see `Reader.read`."""
-        thick = None
-        if self._thick is not None and not slices and has_thick_slices(image):
-            thick = self._thick.read(image)
-        return Readings(self._own.read(image, slices=slices), thick, self._left_to_volumes)
+    def read(self, image: Image, *, slices: bool = False, thick: int | None = None) -> Readings:
+        """Take an image.
+
+        Args:
+            image: The image, or its region of interest.
+            slices: See `Reader.read`.
+            thick: Axis across the thick slices of the whole image, from `slice_runner.thick_axis`; None if it has none.
+        """
+        part = None
+        if self._thick is not None and not slices and thick is not None:
+            part = self._thick.read(image, thick=thick)
+        return Readings(self._own.read(image, slices=slices, thick=thick), part, self._left_to_volumes)
 
 
 class Readings(NamedTuple):

@@ -29,9 +29,20 @@ _FEW = 5
 _KEPT_BYTES = 256 << 20
 
 
-def has_thick_slices(image: Image) -> bool:
-    """Whether a volume was scanned in thick slices: by their distance, or because there are so few of them."""
-    return image.kind == "volume" and (_thick_axis(image) is not None or _short_axis(image) is not None)
+def thick_axis(image: Image) -> int | None:
+    """Array axis across the thick slices of a volume: by their distance, or because there are so few of them.
+
+    Returns:
+        0, 1 or 2; None for a film, and for a volume of thin slices.
+    """
+    if image.kind != "volume":
+        return None
+    spacing, shape = image.geometry.spacing_mm, image.geometry.shape
+    _, pixel, slice_mm = sorted(spacing.tolist())
+    if slice_mm >= _THICK * pixel:
+        return int(spacing.argmax())
+    slices, pixels, _ = sorted(shape)
+    return shape.index(slices) if _FEW * slices <= pixels else None
 
 
 class Slices:
@@ -44,13 +55,14 @@ class Slices:
     Args:
         image: The volume.
         neighbors: A slice is shown with the one before and the one after; beyond an end of the stack it is itself.
+        thick: Axis across the slices, of the scan that the volume is a region of; None to find it.
 
     Attributes:
         mirrors: The films' first axis runs from one side of the patient to the other.
     """
 
-    def __init__(self, image: Image, neighbors: bool = False) -> None:
-        across = _scanned_across(image)
+    def __init__(self, image: Image, *, neighbors: bool = False, thick: int | None = None) -> None:
+        across = _scanned_across(image, thick)
         self._step = reorientation(image.axis_codes, _DISPLAYS[across])
         self._source = image.source
         self._array = self.view(image.array)
@@ -95,12 +107,21 @@ class SliceRunner:
         tokenizer: Likewise.
         card: Card of the model.
         image: The volume.
+        thick: See `Slices`.
     """
 
-    def __init__(self, network: FusedNetwork, tokenizer: PhraseTokenizer, *, card: ModelCard, image: Image) -> None:
+    def __init__(
+        self,
+        network: FusedNetwork,
+        tokenizer: PhraseTokenizer,
+        *,
+        card: ModelCard,
+        image: Image,
+        thick: int | None = None,
+    ) -> None:
         self._network, self._tokenizer, self._card = network, tokenizer, card
         self._image = image
-        self._slices = Slices(image, card.preprocessing.neighbor_slices)
+        self._slices = Slices(image, neighbors=card.preprocessing.neighbor_slices, thick=thick)
         self._kept: dict[str | None, _Kept] = {}
 
     def maps(self, words: str | None, report: Reporter) -> Maps:
@@ -144,23 +165,11 @@ class SliceRunner:
         self._kept[words] = kept
 
 
-def _scanned_across(image: Image) -> str:
+def _scanned_across(image: Image, thick: int | None) -> str:
     """Positive code of the axis across the slices; of equal axes the one that runs to the head."""
-    axis = _thick_axis(image)
-    axis = _short_axis(image) if axis is None else axis
+    axis = thick_axis(image) if thick is None else thick
     step = reorientation(image.axis_codes, VOLUME_CODES)
     if axis is not None:
         return VOLUME_CODES[step.permutation.index(axis)]
     spacing = np.round(step.apply_to_geometry(image.geometry).spacing_mm, 4)
     return VOLUME_CODES[2 - int(spacing[::-1].argmax())]
-
-
-def _thick_axis(image: Image) -> int | None:
-    spacing = image.geometry.spacing_mm
-    _, pixel, slice_mm = sorted(spacing.tolist())
-    return int(spacing.argmax()) if slice_mm >= _THICK * pixel else None
-
-
-def _short_axis(image: Image) -> int | None:
-    slices, pixels, _ = sorted(image.geometry.shape)
-    return image.geometry.shape.index(slices) if _FEW * slices <= pixels else None

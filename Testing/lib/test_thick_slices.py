@@ -13,7 +13,7 @@ from TextGuidedSegLib.errors import ImageError, WeightsError
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.region import Region
-from TextGuidedSegLib.slice_runner import has_thick_slices
+from TextGuidedSegLib.slice_runner import thick_axis
 from TextGuidedSegLib.weights import WEIGHTS_FILE, DecisionConfig, ThickSlices, find_model, list_models, read_model
 
 CHAMBER, ELSEWHERE = "left ventricular cavity", "hippocampus"
@@ -52,7 +52,7 @@ def test_few_slices_are_thick_whatever_a_file_says_of_its_voxels(axis: int, segm
     found = []
     for spacing_mm in ((1.0, 1.0, 1.0), tuple(np.roll((10.0, 1.0, 1.0), axis).tolist())):
         image = tiny_volumes.volume_image(array, spacing_mm=spacing_mm)
-        assert has_thick_slices(image)
+        assert thick_axis(image) == axis
         stages: list[str] = []
         segmenter.set_image(image)
         found.append(segmenter.segment(CHAMBER, progress=lambda _, stage: stages.append(stage)).probability)  # noqa: B023
@@ -61,12 +61,12 @@ def test_few_slices_are_thick_whatever_a_file_says_of_its_voxels(axis: int, segm
 
 
 def test_slices_are_thick_along_any_axis_and_by_the_larger_side_of_a_pixel() -> None:
-    assert has_thick_slices(stack())
-    assert has_thick_slices(stack((10.0, 1.4, 1.4)))
-    assert not has_thick_slices(cube(THIN))
-    assert not has_thick_slices(cube((1.0, 6.0, 6.0))), "thin slices of coarse pixels"
-    assert not has_thick_slices(cube())
-    assert not has_thick_slices(tiny.film_image(np.zeros((20, 30))))
+    assert thick_axis(stack()) == 2
+    assert thick_axis(stack((10.0, 1.4, 1.4))) == 0
+    assert thick_axis(cube(THIN)) is None
+    assert thick_axis(cube((1.0, 6.0, 6.0))) is None, "thin slices of coarse pixels"
+    assert thick_axis(cube()) is None
+    assert thick_axis(tiny.film_image(np.zeros((20, 30)))) is None
 
 
 def test_a_phrase_is_answered_by_the_network_that_knows_it(folder: Path, segmenter: Segmenter) -> None:
@@ -120,6 +120,29 @@ def test_a_region_is_read_as_a_volume_of_its_own(segmenter: Segmenter) -> None:
     inside[tuple(slice(low, high) for low, high in result.region)] = True
     assert result.probability[inside].all()
     assert not result.probability[~inside].any()
+
+
+def test_the_whole_scan_decides_whether_its_slices_are_thick(segmenter: Segmenter) -> None:
+    def stages_of(image: Image, region: Region) -> list[str]:
+        stages: list[str] = []
+        segmenter.set_image(image, region)
+        segmenter.segment(CHAMBER, progress=lambda _, stage: stages.append(stage))
+        return stages
+
+    few = tiny_volumes.volume_image(tiny_volumes.values((60, 64, 10)), spacing_mm=(1.0, 1.0, 1.0))
+    assert "slice 10 of 10" in stages_of(few, Region.ras_mm((5.0, 5.0, 0.0), (30.0, 35.0, 9.0)))
+    many = tiny_volumes.volume_image(tiny_volumes.values((40, 40, 40)), spacing_mm=(1.0, 1.0, 1.0))
+    slab = stages_of(many, Region.ras_mm((0.0, 0.0, 10.0), (39.0, 39.0, 15.0)))
+    assert not any(stage.startswith("slice") for stage in slab)
+
+
+def test_progress_of_several_phrases_starts_at_the_start(segmenter: Segmenter) -> None:
+    segmenter.set_image(stack())
+    shares: list[float] = []
+    list(segmenter.segment_each([CHAMBER, "RV cavity"], progress=lambda share, _: shares.append(share)))
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert any(0.1 < share < 0.5 for share in shares)
 
 
 def test_the_name_of_a_chamber_stays_when_its_slice_is_mirrored(segmenter: Segmenter) -> None:

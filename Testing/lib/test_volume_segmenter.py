@@ -377,3 +377,21 @@ def test_memory_is_forecast_from_the_window_and_the_voxels(model: Path) -> None:
     small, large, larger = (host_forecast(card, (size,) * 3).needed_bytes for size in (16, 128, 256))
     assert small < large < larger
     assert larger - large == pytest.approx(20 * (256**3 - 128**3))
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_in_an_even_volume_nothing_is_found(value: int, tmp_path: Path) -> None:
+    sure = DecisionConfig(not_found_below=0.1, found_above=0.1)
+    segmenter = Segmenter(str(tiny_volumes.write_model(tmp_path / "sure", decision=sure)), device="cpu")
+    segmenter.set_image(tiny_volumes.volume_image(np.full((20, 24, 16), value)))
+    result = segmenter.segment("left hippocampus")
+    assert (result.answer, result.voxels, result.presence) == ("not_found", 0, 0.0)
+    assert "nothing to see" in " ".join(result.warnings)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (3, 1, 2), (4, 4, 4)])
+def test_a_volume_of_one_cell_of_the_deepest_level_is_read(shape: tuple[int, int, int], model: Path) -> None:
+    segmenter = Segmenter(str(model), device="cpu")
+    image = tiny_volumes.volume_image(np.arange(np.prod(shape)).reshape(shape), spacing_mm=(2.0, 2.0, 2.0))
+    segmenter.set_image(image)
+    assert np.isfinite(segmenter.segment("left hippocampus").probability).all()

@@ -177,7 +177,11 @@ def _image_errors(path: Path) -> Iterator[None]:
         with _quiet():
             yield
     except RuntimeError as error:
-        msg = f"{path}: cannot be read ({reason(error)}); the file is damaged or cut off: export or copy it again"
+        said = reason(error)
+        advice = "the file is damaged or cut off: export or copy it again"
+        if "orthonormal" in said:
+            advice = "its axes are not at right angles: resample it to a straight grid"
+        msg = f"{path}: cannot be read ({said}); {advice}"
         raise ImageError(msg) from error
 
 

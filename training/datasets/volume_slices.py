@@ -103,7 +103,7 @@ def labelled_slices(rows: list[Row], config: PreprocessingConfig) -> list[Labell
         config: Preprocessing.
     """
     image = open_volume(rows[0])
-    slices, targets = Slices(image, config.neighbor_slices), targets_of(rows)
+    slices, targets = Slices(image, neighbors=config.neighbor_slices), targets_of(rows)
     labels = slices.view(read_labels(rows[0], image))
     found = []
     for number in range(len(slices)):
