@@ -22,7 +22,7 @@ from TextGuidedSegLib.language.negation import mark_negation
 from TextGuidedSegLib.language.places import Context, Place, PlacedGroup, Side, make_places, subtract, unite
 from TextGuidedSegLib.language.plain import plain_wording
 from TextGuidedSegLib.language.units import Unit, make_units
-from TextGuidedSegLib.language.vocabulary import Level, Vocabulary, default_vocabulary
+from TextGuidedSegLib.language.vocabulary import DEFAULT_STRUCTURE, Level, Vocabulary, default_vocabulary
 
 __all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "Unit", "parse", "read_units", "swap_sides"]
 
@@ -239,9 +239,9 @@ def _home(items: Sequence[Item], vocabulary: Vocabulary) -> str | None:
     """Structure of the finding that the phrase is about."""
     findings = sorted((item for item in items if item.kind == "finding"), key=lambda item: item.negated)
     home = vocabulary.entry(findings[0].term).structure if findings else None
-    if home is None:  # "breast tumor, top left of the image"
+    if home in (None, DEFAULT_STRUCTURE):  # "breast nodule, top left of the image"
         named = (item.term.name for item in items if item.kind == "structure")
-        home = next((name for name in named if vocabulary.structure(name).frame == "image"), None)
+        home = next((name for name in named if vocabulary.structure(name).frame == "image"), home)
     return home
 
 

@@ -101,6 +101,8 @@ def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -
     named = [item.place for item in placed if item.place.side != "none" and not item.mark[0]]
     sides = {side for place in named for side, _ in _zones(place)}
     contradictory |= (both_said and len(sides) == 1) or (context.is_unilateral and len(sides) == 2)
+    if context.separate:  # "breast tumor, top of the image": the picture's part says where in the breast
+        exact = [item for item in exact if not (_is_whole(item.place) and _is_said_closer(item, exact))] or exact
     return exact or placed, contradictory
 
 
@@ -108,6 +110,13 @@ def _excludes(first: Group, second: Group) -> bool:
     """*Left lower lobe of the right lung*."""
     within = second.links == {PREPOSITION} and first.has_noun and second.has_noun and first.mark == second.mark
     return within and {*first.sides, *second.sides} == set(ONE_SIDE)
+
+
+def _is_said_closer(item: PlacedGroup, others: Sequence[PlacedGroup]) -> bool:
+    return any(
+        other.place.structure == item.place.structure and other.mark == item.mark and not _is_whole(other.place)
+        for other in others
+    )
 
 
 def _is_whole(place: Place) -> bool:
