@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from TextGuidedSegLib.image import Image
-from TextGuidedSegLib.mirroring import is_true_turned, mirrored_words
+from TextGuidedSegLib.mirroring import mirrored_words
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.preprocessing import PreparedFilm, prepare_film
 from TextGuidedSegLib.presence import presence_evidence
@@ -64,41 +64,29 @@ class FilmRunner:
         return Maps(maps.evidence, self.film.undo(maps.probability), self.film.undo(maps.pseudo_image))
 
     @torch.inference_mode()
-    def network_maps(
-        self, words: str | None, report: Reporter, *, mirrors: bool = True, turns: bool = False
-    ) -> NetworkMaps:
+    def network_maps(self, words: str | None, report: Reporter, *, mirrors: bool = True) -> NetworkMaps:
         """Probability and pseudo-image on the network's grid.
 
         Args:
             words: Normalized phrase; None for no phrase.
             report: Told of every stage.
             mirrors: The first axis runs from one side of the patient to the other, so a mirrored film has a meaning.
-            turns: The film may be turned by half, so it is also read that way if the words allow.
         """
         if words not in self._maps:
-            decision = self._card.decision
-            turns = turns and decision.turn_average and is_true_turned(words or "")
-            self._maps[words] = self._averaged(words, report, mirrors=mirrors and decision.mirror_average, turns=turns)
+            self._maps[words] = self._averaged(words, report, mirrors=mirrors and self._card.decision.mirror_average)
         return self._maps[words]
 
-    def _averaged(self, words: str | None, report: Reporter, *, mirrors: bool, turns: bool) -> NetworkMaps:
+    def _averaged(self, words: str | None, report: Reporter, *, mirrors: bool) -> NetworkMaps:
         image = torch.from_numpy(self.film.channels_first)[None].to(device_of(self._network))
         report(0.1, "network")
         logits, occupancy, presence = self._logits(image, words)
-        read, heard = [logits], [presence]
         if mirrors:
             report(0.4, "network, mirrored")
             mirrored, _, swapped = self._logits(image.flip(2), None if words is None else mirrored_words(words))
-            read.append(mirrored.flip(2))
-            heard.append(swapped)
-        if turns:
-            report(0.6, "network, turned")
-            turned, _, presence = self._logits(image.flip(2, 3), words)
-            read.append(turned.flip(2, 3))
-            heard.append(presence)
-        probability = torch.stack(read).mean(dim=0).sigmoid()[0, 0].cpu().numpy()
-        said = [each for each in heard if each is not None]
-        evidence = float(torch.stack(said).mean(dim=0)) if said else presence_evidence(probability)
+            logits = (logits + mirrored.flip(2)) / 2
+            presence = None if presence is None or swapped is None else (presence + swapped) / 2
+        probability = logits.sigmoid()[0, 0].cpu().numpy()
+        evidence = presence_evidence(probability) if presence is None else float(presence)
         return NetworkMaps(probability, occupancy.sigmoid()[0, 0].cpu().numpy(), evidence)
 
     def _logits(self, image: torch.Tensor, words: str | None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:

@@ -197,18 +197,6 @@ def is_named_by_side(text: str, vocabulary: Vocabulary | None = None) -> bool:
     return bool(places) and all(vocabulary.structure(place.structure).named_by_side for place in places)
 
 
-def names_level(text: str, vocabulary: Vocabulary | None = None) -> bool:
-    """Whether a phrase names a level: upper, middle or lower, in any words.
-
-    Args:
-        text: Normalized or not, of any length; may be empty.
-        vocabulary: Words to understand it with; None for the library's own.
-    """
-    if not text.strip():
-        return False
-    return any(place.levels for place in _understand(text, vocabulary or default_vocabulary()).places)
-
-
 def swap_sides(text: str, vocabulary: Vocabulary | None = None) -> str:
     """The phrase for the mirrored image: left for right and right for left, abbreviations too.
 

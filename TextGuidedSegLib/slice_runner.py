@@ -155,7 +155,7 @@ class SliceRunner:
             runner = FilmRunner(self._network, self._tokenizer, card=self._card, image=film)
             part = report.within(number / count, (number + 1) / count)
             part(0.0, f"slice {number + 1} of {count}")
-            slices.append(runner.network_maps(words, part, mirrors=self._slices.mirrors, turns=True))
+            slices.append(runner.network_maps(words, part, mirrors=self._slices.mirrors))
         return _Kept(runner.film, slices)
 
     def _keep(self, words: str | None, kept: _Kept) -> None:

@@ -48,8 +48,6 @@ class DecisionConfig:
         pseudo_threshold: Threshold of the pseudo-image where it is scored or drawn as a mask.
         mirror_average: Average with the mirrored image and mirrored words, which makes left and right exactly equal.
         evidence_mm3: Volume whose highest logits are the evidence for presence; None for a hundredth of the image.
-        turn_average: Slices of a volume are also read turned by half, and averaged: of files that do not say how the
-            patient lies the two usual orders of the axes differ by that.
         single_piece: What one phrase names is one piece: of a volume's result the largest is kept.
     """
 
@@ -61,7 +59,6 @@ class DecisionConfig:
     pseudo_threshold: float = 0.3
     mirror_average: bool = True
     evidence_mm3: float | None = None
-    turn_average: bool = False
     single_piece: bool = False
 
 

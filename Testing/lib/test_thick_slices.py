@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from pathlib import Path
 
@@ -121,21 +120,6 @@ def test_a_region_is_read_as_a_volume_of_its_own(segmenter: Segmenter) -> None:
     inside[tuple(slice(low, high) for low, high in result.region)] = True
     assert result.probability[inside].all()
     assert not result.probability[~inside].any()
-
-
-def test_a_stack_turned_by_half_is_answered_alike_unless_the_words_would_be_false(tmp_path: Path) -> None:
-    decision = dataclasses.replace(SURE, mirror_average=False, turn_average=True)
-    values = {"kinds": ("volume",), "modalities": ("MR",), "decision": decision}
-    segmenter = Segmenter(str(tiny.write_model(tmp_path / "turning", tiny.network(seed=4), **values)), device="cpu")
-    array = tiny_volumes.values((26, 30, 5))
-    differs = {}
-    for phrase in (CHAMBER, "left lung", "upper lung zone", None):
-        found = []
-        for one in (array, array[::-1, ::-1]):
-            segmenter.set_image(tiny_volumes.volume_image(one, spacing_mm=THICK))
-            found.append(segmenter.segment(phrase).probability)
-        differs[phrase] = np.abs(found[0] - found[1][::-1, ::-1]).max() > 1e-4
-    assert differs == {CHAMBER: False, "left lung": True, "upper lung zone": True, None: False}
 
 
 def test_the_whole_scan_decides_whether_its_slices_are_thick(segmenter: Segmenter) -> None:

@@ -119,9 +119,8 @@ def result_key(cell: Cell, where: EvaluationSet, condition: str) -> str | None:
         return None
     card = read_model(cell.model).card
     decision = to_json_dict(card.decision)
-    for later in ("single_piece", "turn_average"):  # likewise for results from before there were such decisions
-        if not decision[later]:
-            del decision[later]
+    if not card.decision.single_piece:  # likewise for results from before pieces were counted
+        del decision["single_piece"]
     return _hash([card.sha256[WEIGHTS_FILE], decision, *films])
 
 
