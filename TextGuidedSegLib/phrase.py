@@ -29,7 +29,7 @@ __all__ = ["MAX_PHRASE_LENGTH", "Level", "Phrase", "Place", "Side", "Unit", "par
 MAX_PHRASE_LENGTH = 500
 
 # What a number behind them counts is no finding.
-_SCALES = frozenset({"grade", "stage", "type", "class", "category", "rads", "birads", "day", "rib", "paris", "is"})
+_SCALES = frozenset({"grade", "stage", "type", "class", "category", "rads", "birads", "day", "rib", "paris"})
 _KNOWN_KINDS = NAMED_PLACE_KINDS | {"finding"}
 
 
