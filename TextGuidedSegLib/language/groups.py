@@ -110,9 +110,11 @@ def _is_start_of_list(groups: list[Group], position: int) -> bool:
 
 def _takes_part_of(first: Group, second: Group) -> bool:
     """*Base of the right lower lobe* is in the right lower lobe, and levels are not told apart inside of it."""
-    if first.mark != second.mark or not (
-        second.links <= {PREPOSITION} or (second.links == {PREPOSITION, FINDING} and first.levels == second.levels)
-    ):
+    is_inside = second.links == {PREPOSITION}
+    is_again = (
+        second.links == {PREPOSITION, FINDING} and first.levels == second.levels
+    )  # "basal opacity in the left base"
+    if first.mark != second.mark or not (is_inside or is_again):
         return False
     within = first.structure is None and first.region_structure in (None, second.region_structure)
     return bool(within and first.levels and second.levels and second.has_noun and not first.sides)
