@@ -37,6 +37,15 @@ MAX_VOXELS = 1_000_000_000
 
 _SLICE_THICKNESS = "0018|0050"
 
+# NIfTI: zero in both says that the file knows nothing of the patient's directions.
+_NIFTI_CODES = ("qform_code", "sform_code")
+_ORIENTATION_LOST = (
+    "This file does not say how the patient lies: its sides and directions are taken as stored and may be wrong."
+)
+
+
+_WANTED_TAGS = {"dicom": (*FILM_TAGS, _SLICE_THICKNESS), "nifti": _NIFTI_CODES}
+
 
 def read_image(path: str | Path) -> Image:
     """Read a film or a volume.
@@ -86,7 +95,7 @@ def _read_file(path: Path) -> Image:
     file_format = identify(path)
     check_complete(path, file_format)
     image_io = IMAGE_IO[file_format]
-    header = itk.read_header(path, image_io, (*FILM_TAGS, _SLICE_THICKNESS) if file_format == "dicom" else ())
+    header = itk.read_header(path, image_io, _WANTED_TAGS.get(file_format, ()))
     _check_header(header, path)
     array, geometry = itk.read_voxels(path, image_io, header)
     array = scalar_if_gray(array)
@@ -96,7 +105,9 @@ def _read_file(path: Path) -> Image:
     if file_format in PICTURE_FORMATS:
         return _picture(array, file_format, path)
     if image_kind(geometry, None) == "volume":
-        return Image(array, geometry, geometry.axis_codes, "volume", source=str(path))
+        is_lost = all(header.tags.get(code) == "0" for code in _NIFTI_CODES)
+        warnings = (_ORIENTATION_LOST,) if is_lost else ()
+        return Image(array, geometry, geometry.axis_codes, "volume", warnings=warnings, source=str(path))
     codes, assumed = film_axis_codes(geometry)
     return Image(array, geometry, codes, "film", warnings=(ORIENTATION_ASSUMED,) if assumed else (), source=str(path))
 

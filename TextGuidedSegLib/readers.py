@@ -90,7 +90,8 @@ class Readers:
         part = None
         if self._thick is not None and not slices and thick is not None:
             part = self._thick.read(image, thick=thick)
-        return Readings(self._own.read(image, slices=slices, thick=thick), part, self._left_to_volumes)
+        lacks_part = self._thick is not None and part is None and not slices
+        return Readings(self._own.read(image, slices=slices, thick=thick), part, self._left_to_volumes, lacks_part)
 
 
 class Readings(NamedTuple):
@@ -100,13 +101,22 @@ class Readings(NamedTuple):
         own: The model's own network.
         thick: The part for thick slices, where the image has such slices.
         left_to_volumes: Structures for which the model's own network answers all the same.
+        lacks_part: The model has such a part, and the image no such slices.
     """
 
     own: Reading
     thick: Reading | None
     left_to_volumes: frozenset[str]
+    lacks_part: bool = False
 
     def by(self, phrase: Phrase | None) -> Reading:
         """Who answers a phrase."""
         named = set() if phrase is None else {place.structure for place in phrase.places}
         return self.own if self.thick is None or named & self.left_to_volumes else self.thick
+
+    def learned_elsewhere(self, phrase: Phrase | None) -> str | None:
+        """A structure of the phrase that is taught to the part for thick slices, on an image that it does not read."""
+        if phrase is None or not self.lacks_part:
+            return None
+        named = [place.structure for place in phrase.places if place.structure]
+        return next((structure for structure in named if structure not in self.left_to_volumes), None)

@@ -9,7 +9,7 @@ from training.datasets.breast_ultrasound import BreastUltrasound
 from training.datasets.chest_infection import ChestInfection
 from training.datasets.chest_structures import ChestStructures
 from training.datasets.index import check_splits, read_index
-from training.datasets.mr_volumes import SYNTHETIC, LabelledVolumes, MrVolumes, VolumeSet
+from training.datasets.mr_volumes import SYNTHETIC, WHOLE_HEADS, LabelledVolumes, MrVolumes, VolumeSet
 from training.datasets.phantoms import PhantomFilms
 from training.datasets.polyp import Polyps
 from training.datasets.sample import SampleSource
@@ -17,7 +17,8 @@ from training.datasets.synthetic_heads import synthetic_heads
 from training.datasets.unlike import UnlikeImages
 from training.datasets.unworded import Unworded
 from training.datasets.volume_sample import VolumeSource
-from training.datasets.volume_slices import VolumeSlices
+from training.datasets.volume_slices import LabelledSlices, SliceSet, VolumeSlices
+from training.datasets.whole_heads import head_slices, whole_heads
 from training.grammar_picture import Picture
 from training.lung_zones import load_zones
 
@@ -85,23 +86,32 @@ def _volume_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     if not data.volume_sets or min(chosen.share for chosen in data.volume_sets) <= 0:
         msg = "a network of three dimensions needs data.volume_sets, each with a share above 0"
         raise ValueError(msg)
-    if any(chosen.source != SYNTHETIC for chosen in data.volume_sets):
+    if any(chosen.source not in (SYNTHETIC, WHOLE_HEADS) for chosen in data.volume_sets):
         check_splits(read_index(data.mr_volumes))
     return [(chosen.share, _volumes(chosen, config)) for chosen in data.volume_sets]
 
 
 def _slice_sources(config: TrainConfig) -> list[tuple[float, Source]]:
-    sets, index = config.data.slice_sets, config.data.mr_volumes
+    sets = config.data.slice_sets
     if min(chosen.share for chosen in sets) <= 0:
         msg = f"every set of data.slice_sets needs a share above 0, got {[chosen.share for chosen in sets]}"
         raise ValueError(msg)
-    check_splits(read_index(index))
-    return [(chosen.share, VolumeSlices(index, chosen, "train", config.preprocessing)) for chosen in sets]
+    if any(chosen.source != WHOLE_HEADS for chosen in sets):
+        check_splits(read_index(config.data.mr_volumes))
+    return [(chosen.share, _slices(chosen, config)) for chosen in sets]
+
+
+def _slices(chosen: SliceSet, config: TrainConfig) -> LabelledSlices:
+    if chosen.source == WHOLE_HEADS:
+        return head_slices(chosen, config.preprocessing)
+    return VolumeSlices(config.data.mr_volumes, chosen, "train", config.preprocessing)
 
 
 def _volumes(chosen: VolumeSet, config: TrainConfig) -> LabelledVolumes:
     if chosen.source == SYNTHETIC:
         return synthetic_heads(chosen, config.preprocessing)
+    if chosen.source == WHOLE_HEADS:
+        return whole_heads(chosen, config.preprocessing)
     return MrVolumes(config.data.mr_volumes, chosen, "train", config.preprocessing)
 
 

@@ -270,6 +270,14 @@ class TestRefusals:
         with pytest.raises(ImageError, match=r"damaged.*99 axes"):
             read_image(path)
 
+    def test_a_nifti_volume_that_lost_its_directions_says_so(self, tmp_path: Path) -> None:
+        path = save(tmp_path / "scan.nii", np.ones((5, 6, 7), np.int16))
+        assert not any("how the patient lies" in warning for warning in read_image(path).warnings)
+        data = bytearray(path.read_bytes())
+        data[252:256] = struct.pack("<hh", 0, 0)  # the codes of qform and sform
+        path.write_bytes(bytes(data))
+        assert any("how the patient lies" in warning for warning in read_image(path).warnings)
+
     @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
     def test_a_time_series(self, suffix: str, tmp_path: Path) -> None:
         path = save(tmp_path / f"scan{suffix}", np.zeros((2, 5, 6, 7), np.int16))

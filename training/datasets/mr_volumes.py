@@ -26,6 +26,7 @@ NOMINAL_SPACING_MM = {"ACDC training set": (1.5, 1.5, 10.0)}
 """Voxel size of files whose own was lost, by the column `source`: about right, and better than 1 x 1 x 1 mm."""
 
 SYNTHETIC = "synthetic heads"
+WHOLE_HEADS = "whole synthetic heads"
 
 # Of the samples: no phrase, a phrase for what is not there, the caption; the rest are paraphrases.
 _NO_PHRASE, _NOT_THERE, _CAPTION = 0.05, 0.15, 0.2
@@ -39,12 +40,14 @@ class VolumeSet:
     """One kind of volume of an index.
 
     Attributes:
-        source: Value of the column `source`; `SYNTHETIC` for heads that `synthetic_heads` draws, without an index.
+        source: Value of the column `source`; `SYNTHETIC` for crops that `synthetic_heads` draws, and `WHOLE_HEADS` for
+            those of `whole_heads`, without an index.
         share: Probability that a batch is drawn from it.
         patch: Voxels of a training crop along each axis, at most: crops are as small as the volumes of their batch.
         oriented: The files say how the patient lies.
         never_shown: Phrases for what none of its volumes shows, labelled or not; empty for the grammar's own, which
             knows the structures of MR only.
+        only_absent: It is asked for nothing else.
     """
 
     source: str
@@ -52,6 +55,7 @@ class VolumeSet:
     patch: tuple[int, ...]
     oriented: bool = True
     never_shown: tuple[str, ...] = ()
+    only_absent: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,6 +107,8 @@ def drawn_phrase(
     rng: random.Random,
     never_shown: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
+    *,
+    only_absent: bool = False,
 ) -> Said:
     """Draw what a volume is asked: a caption, a paraphrase, a phrase for what is not there, or nothing.
 
@@ -111,11 +117,12 @@ def drawn_phrase(
         rng: Source of the choice.
         never_shown: See `VolumeSet`.
         weights: How often captions are drawn, by key; 1 where it is not said.
+        only_absent: Draw a phrase for what is not there.
     """
     kind = rng.random()
-    if kind < _NO_PHRASE:
+    if kind < _NO_PHRASE and not only_absent:
         return Said("", None, absent=True)
-    if kind < _NO_PHRASE + _NOT_THERE:
+    if kind < _NO_PHRASE + _NOT_THERE or only_absent:
         if never_shown:
             return Said(grammar_volume.structure_phrase(rng.choice(never_shown), rng), ())
         return Said(grammar_volume.absent_phrase(frozenset(targets), rng), ())
@@ -157,7 +164,9 @@ class LabelledVolumes:
         return [self._drawn(volume, (first, second, third), rng) for volume in volumes]
 
     def _drawn(self, volume: LabelledVolume, patch: Shape, rng: random.Random) -> VolumeSample:
-        said = drawn_phrase(volume.targets, rng, self.chosen.never_shown)
+        said = drawn_phrase(
+            volume.targets, rng, self.chosen.never_shown, only_absent=self.chosen.only_absent
+        )
         target = said.target(volume.labels)
         start = _start(volume.mask(None), patch, rng)
         shape = np.array(target.shape)

@@ -15,7 +15,7 @@ COUNT = 24
 _FIRST_SEED = 100_000  # test and demonstration phantoms have small seeds
 _LEAST_MM, _MOST_MM = (34, 58, 34), (48, 76, 56)  # tight crops such as the real ones, and regions drawn by hand
 _SHIFT_MM = 2.0
-_TARGETS = {"anterior hippocampus": (1,), "posterior hippocampus": (2,), "hippocampus": (1, 2)}
+HIPPOCAMPUS = {"anterior hippocampus": (1,), "posterior hippocampus": (2,), "hippocampus": (1, 2)}
 
 
 def synthetic_heads(chosen: VolumeSet, config: PreprocessingConfig) -> LabelledVolumes:
@@ -40,5 +40,5 @@ def _crop(number: int, config: PreprocessingConfig) -> LabelledVolume:
         array=prepared.whole().astype(np.float16),
         labels=resampled_labels(labels, prepared),
         spacing_mm=prepared.spacing_mm,
-        targets=_TARGETS,
+        targets=HIPPOCAMPUS,
     )
