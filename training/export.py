@@ -2,6 +2,9 @@
 
 python -m training.export --run runs/chest-xray --about training/models/chest-xray/about.json \\
     --out TextGuidedSegLib/data/models/chest-xray
+
+`--mean-with RUN` takes the mean of two runs' weights, of which one began with the other (Wortsman et al., Model soups,
+2022): it often does what each of them does, at the cost of one.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -35,7 +39,7 @@ from training.checkpoint import half_precision, load_checkpoint
 from training.config import read_config
 
 
-def export(run: Path, about: Path, out: Path) -> ModelCard:
+def export(run: Path, about: Path, out: Path, *, mean_with: Sequence[Path] = ()) -> ModelCard:
     """Write a model folder.
 
     Args:
@@ -43,12 +47,14 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
         about: JSON with what a configuration does not know: name, version, summary, terms, limits, and the numbers of
             `decision` that no calibration fixes. A file `LICENSE.txt` must lie beside it.
         out: Model folder; made if missing. Thresholds of a card that is there already are kept.
+        mean_with: Runs of the same network and tokenizer whose weights are averaged with those of `run`.
 
     Returns:
         The card that was written. A model that was there before is replaced as a whole or not at all.
 
     Raises:
-        ValueError: A key of `about` or of the run's configuration is unknown or missing.
+        ValueError: A key of `about` or of the run's configuration is unknown or missing, or a run of `mean_with` has
+            another network or tokenizer.
         OSError: A file is missing or cannot be written.
     """
     config, checkpoint = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.pt")
@@ -56,8 +62,13 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
     decision = from_json_dict(DecisionConfig, described.get("decision", {}), where=f"{about}.decision")
     if (out / CARD_FILE).is_file():
         decision = read_model(out).card.decision
+    trained: dict[str, object] = {"steps": checkpoint["step"], "seed": config.seed}
+    weights: dict[str, Tensor] = checkpoint["average"]
+    if mean_with:
+        trained["mean_with"] = [other.name for other in mean_with]
+        weights = _mean([weights, *(_weights_like(run, other) for other in mean_with)])
     described |= {
-        "figures": {"trained": {"steps": checkpoint["step"], "seed": config.seed}},
+        "figures": {"trained": trained},
         "network": to_json_dict(config.network),
         "preprocessing": to_json_dict(config.preprocessing),
         "decision": to_json_dict(decision),
@@ -66,7 +77,7 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as name:
         staged = Path(name)
         # Not `save_file`, whose files only their owner may read.
-        (staged / WEIGHTS_FILE).write_bytes(save(_shipped(checkpoint["average"])))
+        (staged / WEIGHTS_FILE).write_bytes(save(_shipped(weights)))
         shutil.copyfile(run / "tokenizer.json", staged / TOKENIZER_FILE)
         shutil.copyfile(about.parent / LICENSE_FILE, staged / LICENSE_FILE)
         card = from_json_dict(ModelCard, described | {"sha256": dict(hashes(staged))}, where=str(about))
@@ -74,6 +85,28 @@ def export(run: Path, about: Path, out: Path) -> ModelCard:
         for file in (WEIGHTS_FILE, TOKENIZER_FILE, LICENSE_FILE, CARD_FILE):
             (staged / file).replace(out / file)
     return card
+
+
+def _weights_like(run: Path, other: Path) -> dict[str, Tensor]:
+    """Averaged weights of a run that can be averaged with those of `run`."""
+    network, others = (read_config(each / "config.json").network for each in (run, other))
+    words, other_words = ((each / "tokenizer.json").read_bytes() for each in (run, other))
+    if network != others or words != other_words:
+        what = "network" if network != others else "tokenizer"
+        msg = f"{other} has another {what} than {run}: the mean of their weights means nothing; name another run"
+        raise ValueError(msg)
+    weights: dict[str, Tensor] = load_checkpoint(other / "checkpoint.pt")["average"]
+    return weights
+
+
+def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of each tensor; counters, which are whole numbers, are the first one's."""
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(dim=0).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in states[0].items()
+    }
 
 
 def _shipped(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -86,11 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__.splitlines()[0])
     parser.add_argument("--run", required=True, type=Path)
+    parser.add_argument("--mean-with", action="append", default=[], type=Path, metavar="RUN")
     parser.add_argument("--about", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     options = parser.parse_args(arguments)
     try:
-        card = export(options.run, options.about, options.out)
+        card = export(options.run, options.about, options.out, mean_with=options.mean_with)
     except (TextGuidedSegError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

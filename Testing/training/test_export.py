@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,47 @@ def test_maps_of_the_model_are_probabilities(exported_model: Path) -> None:
         assert np.isfinite(values).all()
         assert 0 <= values.min() < values.max() <= 1
     assert max(FILM.geometry.shape) > SIZE
+
+
+def test_the_mean_of_two_runs_lies_between_them(trained_run: Path, about_file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained_run, other)
+    checkpoint = torch.load(other / "checkpoint.pt", weights_only=True)
+    rng = torch.Generator().manual_seed(0)
+    for tensor in checkpoint["average"].values():
+        if tensor.is_floating_point():
+            tensor += torch.rand(tensor.shape, generator=rng)
+    torch.save(checkpoint, other / "checkpoint.pt")
+    cards = {
+        name: export(run, about_file, tmp_path / name, mean_with=others)
+        for name, run, others in (
+            ("one", trained_run, []),
+            ("two", other, []),
+            ("mean", trained_run, [other]),
+            ("same", trained_run, [trained_run]),
+        )
+    }
+    one, two, mean, same = (load_file(tmp_path / name / "weights.safetensors") for name in cards)
+    for name, tensor in mean.items():
+        torch.testing.assert_close(same[name], one[name])
+        torch.testing.assert_close(tensor, (one[name] + two[name]) / 2, rtol=0, atol=2e-3, check_dtype=False)
+    assert cards["mean"].figures["trained"]["mean_with"] == ["other"]
+    assert "mean_with" not in cards["one"].figures["trained"]
+
+
+@pytest.mark.parametrize("what", ["network", "tokenizer"])
+def test_runs_that_cannot_be_averaged_are_refused(
+    what: str, trained_run: Path, about_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained_run, other)
+    if what == "network":
+        config = json.loads((other / "config.json").read_text())
+        config["network"]["presence"] = {}
+        (other / "config.json").write_text(json.dumps(config))
+    else:
+        (other / "tokenizer.json").write_text("{}")
+    given = [*arguments(trained_run, about_file, tmp_path / "out"), "--mean-with", str(other)]
+    assert main(given) == 2
+    assert f"another {what}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -10,6 +10,7 @@ from TextGuidedSegLib.language.vocabulary import Term
 
 _NORMAL = frozenset({"normal", "unremarkable", "central", "midline"})
 _REST = frozenset({"otherwise", "rest", "remainder", "remaining", "elsewhere"})
+_ASIDE = frozenset({"without", "rather than", "instead of"})
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})
@@ -28,8 +29,12 @@ def mark_negation(items: list[Item]) -> None:
     for position, item in enumerate(items):
         if _ends_negation(items, position) or (scope.negated and _starts_statement(items, position)):
             scope = _Scope(reach=scope.reach)
+        if scope.negated and _belongs_to_the_first(items, position):
+            scope.set()
         if _restores(items, position, is_end_of_reach=position == scope.reach):
             scope.set(restored=True)
+        if _takes_out(items, position):
+            scope.set(negated=True, excepted=True)
         if item.kind == "negation":
             _deny(items, position, scope)
         item.negated = scope.negated or position < scope.reach
@@ -75,8 +80,24 @@ def _deny(items: list[Item], position: int, scope: _Scope) -> None:
         scope.reach, scope.looked_back = _reach(items, position), True
     elif not _is_description(items, position):
         scope.set(negated=True)
-        if ":" in item.first.before:  # "right lung: no opacity, left lung: opacity"
+        if ":" in item.first.before or _stands_between(items, position):
             _negate_back(items, position)
+
+
+def _stands_between(items: list[Item], position: int) -> bool:
+    """*Right lung no opacity, left lung opacity*: the place in front and the finding behind belong together."""
+    before = {items[earlier].kind for earlier in _clause_before(items, position)}
+    behind = range(position + 1, len(items))
+    ends = next((end for end in behind if _starts_statement(items, end)), None)
+    if (
+        ends is None
+        or "finding" in before
+        or NAMED_PLACE_KINDS.isdisjoint(before)
+        or items[position].first.follows_pause
+    ):
+        return False
+    denied = {item.kind for item in items[position + 1 : ends]}
+    return "finding" in denied and NAMED_PLACE_KINDS.isdisjoint(denied) and items[ends].kind in NAMED_PLACE_KINDS
 
 
 def _ends_negation(items: list[Item], position: int) -> bool:
@@ -96,6 +117,32 @@ def _restores(items: list[Item], position: int, *, is_end_of_reach: bool) -> boo
     else:
         return False
     return starts and _is_denied_at_a_place(items[:position]) and _names_only_a_place(items, position)
+
+
+def _belongs_to_the_first(items: list[Item], position: int) -> bool:
+    """*Mass without calcification in the left base*, *mass, no effusion, left base*: the place is that of the mass."""
+    denied_from = max((earlier for earlier in range(position) if items[earlier].kind == "negation"), default=0)
+    before = {item.kind for item in items[:denied_from] if not item.negated}
+    denied = {item.kind for item in items[denied_from:position]}
+    if "finding" not in before & denied or not NAMED_PLACE_KINDS.isdisjoint(before | denied):
+        return False
+    is_with_no = denied_from > 0 and items[denied_from - 1].text == "with"
+    is_aside = is_with_no or items[denied_from].text in _ASIDE
+    kinds = {items[position].kind, *_kinds_behind(items, position)}
+    is_place = "finding" not in kinds and not NAMED_PLACE_KINDS.isdisjoint(kinds)
+    return is_place and (is_aside or items[position].first.follows_pause)
+
+
+def _takes_out(items: list[Item], position: int) -> bool:
+    """*All of the left lung but the apex*, with the exception between two places and no pause before it."""
+    item = items[position]
+    if item.kind != "terminators" or item.first.follows_pause or not 0 < position < len(items) - 1:
+        return False
+    before = [items[earlier] for earlier in (*_clause_before(items, position - 1), position - 1)]
+    is_whole = any(one.kind == "whole" for one in before) and not any(one.negated or one.excepted for one in before)
+    following = next((one.kind for one in items[position + 1 :] if one.text != "the"), "")
+    between_places = {items[position - 1].kind, following} <= NAMED_PLACE_KINDS
+    return is_whole and between_places and _names_only_a_place(items, position)
 
 
 def _is_denied_at_a_place(items: list[Item]) -> bool:
@@ -140,13 +187,14 @@ def _reach(items: list[Item], position: int) -> int:
 
 
 def _starts_statement(items: list[Item], position: int) -> bool:
-    """A comma or *and*, then a finding together with a place before the next comma or *and*."""
+    """A comma or *and*, then a finding together with a place, with a colon between or not, before the next one."""
     item = items[position]
     if item.kind != "conjunctions" and not (item.first.follows_pause or item.first.is_joined):
         return False
     kinds: set[str] = set()
     for offset, later in enumerate(items[position:]):
-        separate = later.kind in ("conjunctions", "alternatives", "negation") or later.first.follows_pause
+        pauses = later.first.follows_pause and ":" not in later.first.before  # "left lung: opacity"
+        separate = later.kind in ("conjunctions", "alternatives", "negation") or pauses
         if offset and (separate or _ends_negation(items, position + offset)):
             break
         kinds.add(later.kind)

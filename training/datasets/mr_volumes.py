@@ -164,9 +164,7 @@ class LabelledVolumes:
         return [self._drawn(volume, (first, second, third), rng) for volume in volumes]
 
     def _drawn(self, volume: LabelledVolume, patch: Shape, rng: random.Random) -> VolumeSample:
-        said = drawn_phrase(
-            volume.targets, rng, self.chosen.never_shown, only_absent=self.chosen.only_absent
-        )
+        said = drawn_phrase(volume.targets, rng, self.chosen.never_shown, only_absent=self.chosen.only_absent)
         target = said.target(volume.labels)
         start = _start(volume.mask(None), patch, rng)
         shape = np.array(target.shape)

@@ -76,9 +76,7 @@ class LabelledSlices:
     def draw(self, rng: random.Random) -> Sample:
         """A slice, any as often as any other, with a caption, a paraphrase, a phrase for what is not there, or none."""
         chosen = rng.choice(self.slices)
-        said = drawn_phrase(
-            chosen.targets, rng, weights=self.chosen.weights, only_absent=self.chosen.only_absent
-        )
+        said = drawn_phrase(chosen.targets, rng, weights=self.chosen.weights, only_absent=self.chosen.only_absent)
         turned = rng.random() < self.chosen.half_turn
         array, mask = chosen.array, said.target(chosen.labels).astype(np.uint8)
         if array.ndim == 3 and rng.random() < self.chosen.reversed_order:
