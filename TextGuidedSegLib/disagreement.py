@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, reorientation
+from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, AxisCodes, reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.language.places import Place
 from TextGuidedSegLib.phrase import Phrase, is_named_by_side
@@ -35,7 +35,15 @@ def disagreements(phrase: Phrase | None, mask: np.ndarray, film: Image) -> tuple
     return (*_wrong_side(phrase, flat), *_wrong_level(phrase, flat))
 
 
-def on_other_half(phrase: Phrase | None, mask: np.ndarray, volume: Image, region: Bounds) -> tuple[str, ...]:
+def on_other_half(
+    phrase: Phrase | None,
+    mask: np.ndarray,
+    region: Bounds,
+    *,
+    shape: tuple[int, ...],
+    codes: AxisCodes,
+    start: tuple[int, ...] = (0, 0, 0),
+) -> tuple[str, ...]:
     """A sentence about a region of interest that lies on the other side of the patient than its phrase says.
 
     A model that is trained on crops finds the structure of either side, so the region decides; whether it is the right
@@ -43,20 +51,24 @@ def on_other_half(phrase: Phrase | None, mask: np.ndarray, volume: Image, region
 
     Args:
         phrase: What was understood.
-        mask: `(I, J, K)` on the whole volume's own grid.
-        volume: The whole volume.
-        region: The part that was looked at.
+        mask: A box of the result, bool, with everything that was found in it.
+        region: The part of the volume that was looked at.
+        shape: `(I, J, K)` of the whole volume.
+        codes: Anatomical direction that each of its axes runs to.
+        start: Index of the box's first voxel in the volume.
     """
     if phrase is None or phrase.side not in ("left", "right") or phrase.frame != "patient" or not mask.any():
         return ()
-    step = reorientation(volume.axis_codes, VOLUME_CODES)
-    across = step.permutation[0]
+    step = reorientation(codes, VOLUME_CODES)
+    across, runs_to_the_left = step.permutation[0], step.flips[0]
     low, high = region[across]
     # The left ventricle lies where it lies.
-    if is_named_by_side(phrase.text) or 2 * (high - low) > volume.geometry.shape[across]:
+    if is_named_by_side(phrase.text) or 2 * (high - low) > shape[across]:
         return ()
-    to_the_right = step.apply(mask) > 0
-    share_right = float(to_the_right[to_the_right.shape[0] // 2 :].sum() / to_the_right.sum())
+    voxels = mask.sum(axis=tuple(axis for axis in range(3) if axis != across))
+    places = start[across] + np.arange(len(voxels))
+    is_right = 2 * places + 1 < shape[across] if runs_to_the_left else 2 * places + 1 > shape[across]
+    share_right = float(voxels[is_right].sum() / voxels.sum())
     other, share = ("right", share_right) if phrase.side == "left" else ("left", 1 - share_right)
     if share <= _MOST:
         return ()

@@ -304,7 +304,9 @@ class Segmenter:
         if self._part.kind == "volume":  # without a region it may be a crop, which has no midline
             if self._region is None or self._image is None:
                 return warnings
-            return (*warnings, *on_other_half(phrase, mask, self._image, self._region))
+            whole = self._image
+            other = on_other_half(phrase, mask > 0, self._region, shape=whole.geometry.shape, codes=whole.axis_codes)
+            return (*warnings, *other)
         part = mask if self._region is None else mask[index_of(self._region)]
         return (*warnings, *self._unfamiliar, *disagreements(phrase, part, self._part))
 

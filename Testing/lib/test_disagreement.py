@@ -165,10 +165,15 @@ def test_a_region_on_the_other_side_is_said(phrase: str, half: str, words: str |
     array[columns, 5:20, 5:15] = 1
     volume = tiny_volumes.volume_image(array, codes, spacing_mm=(1.0, 1.0, 1.0))
     region = Region.ras_mm((columns.start, 4, 4), (columns.stop, 21, 16)).bounds(volume.geometry)
-    (*found,) = on_other_half(parse(phrase), volume.array > 0, volume, region)
+    grid = {"shape": volume.geometry.shape, "codes": volume.axis_codes}
+    mask = volume.array > 0
+    (*found,) = on_other_half(parse(phrase), mask, region, **grid)
     assert (words in found[0]) if words else not found
+    box = tuple(slice(low, high) for low, high in region)
+    start = tuple(low for low, _ in region)
+    assert on_other_half(parse(phrase), mask[box], region, start=start, **grid) == tuple(found)
     whole = tuple((0, size) for size in volume.geometry.shape)
-    assert not on_other_half(parse(phrase), volume.array > 0, volume, (whole[0], whole[1], whole[2]))
+    assert not on_other_half(parse(phrase), mask, (whole[0], whole[1], whole[2]), **grid)
 
 
 def test_a_region_on_the_other_side_is_said_with_the_result(tmp_path: Path) -> None:

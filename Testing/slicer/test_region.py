@@ -218,6 +218,22 @@ def test_of_a_volume_the_model_sees_the_box_at_its_place_and_the_result_comes_ba
     assert limited.tags["TextGuidedSeg.Phrase"] == "heart"
 
 
+def test_what_lies_on_the_other_side_than_the_phrase_says_is_told(scene) -> None:
+    image = imageFromVolume(add_volume(scene, np.zeros((40, 30, 20), np.int16), np.eye(4)))
+    region = RunRegion(((2, 12), (5, 20), (4, 16)), image.geometry)  # the first axis runs to the right
+    seen = region.seen(image)
+    probability = np.full(seen.geometry.shape, 0.8, np.float32)
+    sentence = "The phrase says right, but 100% of the result lies in the left half"
+    limited = region.limited(answered(seen, probability, phrase="right hippocampus"))
+    assert limited.warnings[1].startswith(sentence)
+    assert json.loads(limited.tags["TextGuidedSeg.Warnings"])[1].startswith(sentence)
+    for phrase, codes in (("left hippocampus", None), ("hippocampus", None), ("right hippocampus", ("L", "A", "S"))):
+        assert region.limited(answered(seen, probability, phrase=phrase), codes).warnings == ("one",)
+    assert region.limited(answered(seen, probability, phrase="right ventricle")).warnings == ("one",), "a name"
+    nothing = answered(seen, np.zeros_like(probability), phrase="right hippocampus", answer="not_found")
+    assert region.limited(nothing).warnings == ("one",)
+
+
 def test_a_slab_of_one_slice_is_still_a_volume(scene) -> None:
     image = imageFromVolume(add_volume(scene, np.zeros((40, 30, 9), np.int16), np.eye(4)))
     assert RunRegion(((0, 40), (0, 30), (4, 5)), image.geometry).seen(image).kind == "volume"

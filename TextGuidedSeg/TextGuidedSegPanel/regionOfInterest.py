@@ -14,10 +14,12 @@ import numpy as np
 import slicer
 import vtk
 
+from TextGuidedSegLib.disagreement import on_other_half
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.fit import recognized
-from TextGuidedSegLib.geometry import Geometry
+from TextGuidedSegLib.geometry import AxisCodes, Geometry
 from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.phrase import parse
 from TextGuidedSegLib.provenance import PREFIX
 from TextGuidedSegLib.region import Bounds, cropped
 from TextGuidedSegLib.worker_protocol import Crop
@@ -60,10 +62,15 @@ class RunRegion:
         part = self.part(image)
         return part if part is image else replace(part, array=part.array.copy(order="K"))
 
-    def limited(self, result: PhraseResult) -> PhraseResult:
+    def limited(self, result: PhraseResult, codes: AxisCodes | None = None) -> PhraseResult:
         """A result on the volume's whole grid with nothing outside the region, whatever the model was given.
 
-        A result of which nothing is left becomes the answer "not_found", with the warning `OUTSIDE`.
+        A result of which nothing is left becomes the answer "not_found", with the warning `OUTSIDE`. Of a volume the
+        model saw the box alone, so what lies on the other side of the patient than the phrase says is told here.
+
+        Args:
+            result: What the model says.
+            codes: Anatomical direction that each axis of the volume runs to, below its transforms; None for its own.
         """
         limit = self._cut if result.geometry.shape == self.geometry.shape else self._moved
         limited = replace(
@@ -74,7 +81,20 @@ class RunRegion:
         )
         if result.answer in ("found", "unsure") and not (limited.probability.array >= result.threshold).any():
             limited = replace(limited, answer="not_found", warnings=(*result.warnings, OUTSIDE))
+        if limit == self._moved and limited.answer in ("found", "unsure"):
+            limited = replace(limited, warnings=(*result.warnings, *self._onOtherHalf(limited, codes)))
         return replace(limited, tags={**result.tags, **self._tags(limited)})
+
+    def _onOtherHalf(self, result: PhraseResult, codes: AxisCodes | None) -> tuple[str, ...]:
+        crop = result.probability
+        return on_other_half(
+            parse(result.phrase),
+            crop.array >= result.threshold,
+            self.bounds,
+            shape=self.geometry.shape,
+            codes=codes or self.geometry.axis_codes,
+            start=crop.start,
+        )
 
     def _tags(self, result: PhraseResult) -> dict[str, str]:
         values = {

@@ -9,6 +9,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from TextGuidedSegLib import errors
+from TextGuidedSegLib.geometry import AxisCodes
 from TextGuidedSegLib.image import Image
 
 from .inferenceRecords import Failure, PhraseResult, Progress
@@ -74,6 +75,7 @@ class SegmentationRun:
         self._pseudoImageNode = pseudoImageNode
         self._snapshot = VolumeSnapshot.of(volumeNode)
         self._region = regionOf(roiNode, volumeNode)
+        self._codes: AxisCodes | None = None
         self._callbacks = callbacks
 
     def image(self) -> tuple[Image, str]:
@@ -85,6 +87,7 @@ class SegmentationRun:
         """
         # Not copied: whoever changes the voxels while they are sent has the result dropped.
         image = imageFromVolume(self.volumeNode, shared=True)
+        self._codes = image.axis_codes
         seen = image if self._region is None else self._region.seen(image)
         # The voxels alone tell neither left from right, as a transform may have turned them, nor which part they are.
         grid = (seen.axis_codes, seen.geometry.shape, seen.geometry.origin_ras_mm.tolist())
@@ -106,7 +109,7 @@ class SegmentationRun:
         if self._pseudoImageNode is not None and self._pseudoImageNode.GetScene() is None:
             self._pseudoImageNode = None
         if self._region is not None:
-            result = self._region.limited(result)
+            result = self._region.limited(result, self._codes)
         try:
             record = results.place(
                 result, self.volumeNode, self._segmentationNode, pseudoImageNode=self._pseudoImageNode
