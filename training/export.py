@@ -4,7 +4,7 @@ python -m training.export --run runs/chest-xray --about training/models/chest-xr
     --out TextGuidedSegLib/data/models/chest-xray
 
 `--mean-with RUN` takes the mean of two runs' weights, of which one began with the other (Wortsman et al., Model soups,
-2022): it often does what each of them does, at the cost of one.
+2022): it often does what each of them does, at the cost of one. `--mean-share` is the share of RUN in it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from training.checkpoint import half_precision, load_checkpoint
 from training.config import read_config
 
 
-def export(run: Path, about: Path, out: Path, *, mean_with: Sequence[Path] = ()) -> ModelCard:
+def export(run: Path, about: Path, out: Path, *, mean_with: Path | None = None, share: float = 0.5) -> ModelCard:
     """Write a model folder.
 
     Args:
@@ -47,14 +47,15 @@ def export(run: Path, about: Path, out: Path, *, mean_with: Sequence[Path] = ())
         about: JSON with what a configuration does not know: name, version, summary, terms, limits, and the numbers of
             `decision` that no calibration fixes. A file `LICENSE.txt` must lie beside it.
         out: Model folder; made if missing. Thresholds of a card that is there already are kept.
-        mean_with: Runs of the same network and tokenizer whose weights are averaged with those of `run`.
+        mean_with: A run of the same network and tokenizer whose weights are averaged with those of `run`.
+        share: Share of its weights in the mean, in (0, 1).
 
     Returns:
         The card that was written. A model that was there before is replaced as a whole or not at all.
 
     Raises:
-        ValueError: A key of `about` or of the run's configuration is unknown or missing, or a run of `mean_with` has
-            another network or tokenizer.
+        ValueError: A key of `about` or of the run's configuration is unknown or missing, `mean_with` has another
+            network or tokenizer, or `share` is no share.
         OSError: A file is missing or cannot be written.
     """
     config, checkpoint = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.pt")
@@ -64,9 +65,9 @@ def export(run: Path, about: Path, out: Path, *, mean_with: Sequence[Path] = ())
         decision = read_model(out).card.decision
     trained: dict[str, object] = {"steps": checkpoint["step"], "seed": config.seed}
     weights: dict[str, Tensor] = checkpoint["average"]
-    if mean_with:
-        trained["mean_with"] = [other.name for other in mean_with]
-        weights = _mean([weights, *(_weights_like(run, other) for other in mean_with)])
+    if mean_with is not None:
+        trained["mean_with"] = {"run": mean_with.name, "share": share}
+        weights = _mean(weights, _weights_like(run, mean_with), share)
     described |= {
         "figures": {"trained": trained},
         "network": to_json_dict(config.network),
@@ -99,13 +100,16 @@ def _weights_like(run: Path, other: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Mean of each tensor; counters, which are whole numbers, are the first one's."""
+def _mean(state: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Mean of each tensor, once; counters, which are whole numbers, are those of the first run."""
+    if not 0 < share < 1:
+        msg = f"the share of the other run must lie between 0 and 1, got {share}"
+        raise ValueError(msg)
+    repeated = second_names(state)  # the means of one tensor under two names would be two tensors
     return {
-        name: torch.stack([state[name].float() for state in states]).mean(dim=0).to(tensor.dtype)
-        if tensor.is_floating_point()
-        else tensor
-        for name, tensor in states[0].items()
+        name: torch.lerp(tensor, other[name], share) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+        if name not in repeated
     }
 
 
@@ -119,12 +123,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__.splitlines()[0])
     parser.add_argument("--run", required=True, type=Path)
-    parser.add_argument("--mean-with", action="append", default=[], type=Path, metavar="RUN")
+    parser.add_argument("--mean-with", type=Path, metavar="RUN")
+    parser.add_argument("--mean-share", type=float, default=0.5, metavar="SHARE")
     parser.add_argument("--about", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     options = parser.parse_args(arguments)
     try:
-        card = export(options.run, options.about, options.out, mean_with=options.mean_with)
+        card = export(options.run, options.about, options.out, mean_with=options.mean_with, share=options.mean_share)
     except (TextGuidedSegError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

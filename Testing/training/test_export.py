@@ -164,20 +164,26 @@ def test_the_mean_of_two_runs_lies_between_them(trained_run: Path, about_file: P
             tensor += torch.rand(tensor.shape, generator=rng)
     torch.save(checkpoint, other / "checkpoint.pt")
     cards = {
-        name: export(run, about_file, tmp_path / name, mean_with=others)
-        for name, run, others in (
-            ("one", trained_run, []),
-            ("two", other, []),
-            ("mean", trained_run, [other]),
-            ("same", trained_run, [trained_run]),
+        name: export(trained_run, about_file, tmp_path / name, mean_with=with_run, share=share)
+        for name, with_run, share in (
+            ("alone", None, 0.5),
+            ("middle", other, 0.5),
+            ("near", other, 0.2),
+            ("itself", trained_run, 0.3),
         )
     }
-    one, two, mean, same = (load_file(tmp_path / name / "weights.safetensors") for name in cards)
-    for name, tensor in mean.items():
-        torch.testing.assert_close(same[name], one[name])
-        torch.testing.assert_close(tensor, (one[name] + two[name]) / 2, rtol=0, atol=2e-3, check_dtype=False)
-    assert cards["mean"].figures["trained"]["mean_with"] == ["other"]
-    assert "mean_with" not in cards["one"].figures["trained"]
+    export(other, about_file, tmp_path / "other alone")
+    alone, middle, near, itself, others = (
+        load_file(tmp_path / name / "weights.safetensors") for name in (*cards, "other alone")
+    )
+    assert set(middle) == set(alone)
+    for name, tensor in alone.items():
+        torch.testing.assert_close(itself[name], tensor)
+        for found, share in ((middle, 0.5), (near, 0.2)):
+            expected = (1 - share) * tensor.float() + share * others[name].float()
+            torch.testing.assert_close(found[name].float(), expected, rtol=0, atol=4e-3)
+    assert cards["near"].figures["trained"]["mean_with"] == {"run": "other", "share": 0.2}
+    assert "mean_with" not in cards["alone"].figures["trained"]
 
 
 @pytest.mark.parametrize("what", ["network", "tokenizer"])
@@ -196,3 +202,9 @@ def test_runs_that_cannot_be_averaged_are_refused(
     assert main(given) == 2
     assert f"another {what}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float, trained_run: Path, about_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"between 0 and 1, got {share}"):
+        export(trained_run, about_file, tmp_path / "out", mean_with=trained_run, share=share)
