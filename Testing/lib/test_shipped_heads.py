@@ -35,5 +35,5 @@ def test_no_chamber_of_the_heart_is_found_in_a_head(
 @pytest.mark.parametrize("phrase", ["left atrium", "anterior hippocampus"])
 def test_what_is_seen_in_smaller_scans_asks_for_a_region(phrase: str, segmenter: Segmenter) -> None:
     segmenter.set_image(head(0, (4.0, 4.0, 4.0)))
-    with pytest.raises(RegionNeededError, match="too large to find .* Give a region of interest"):
+    with pytest.raises(RegionNeededError, match=r"too large to find .* Give a region of interest"):
         segmenter.segment(phrase)
