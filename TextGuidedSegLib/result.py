@@ -38,7 +38,7 @@ class Result:
         probability: `(I, J, K)` float32 in [0, 1] on the image's own grid.
         pseudo_image: `(I, J, K)` float32 in [0, 1] on the image's own grid: where the words point.
         geometry: That grid.
-        plan: Windows that a volume was read by; equal plans give equal bits. None for a film.
+        plan: Windows or slices that a volume was read by; equal plans give equal bits. None for a film.
         region: Voxels that the run was limited to, outside of which all three maps are zero; None for all of them.
     """
 

@@ -11,9 +11,10 @@ from TextGuidedSegLib.geometry import FILM_CODES, VOLUME_CODES, AxisCodes, coded
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.preprocessing import PreparedFilm
-from TextGuidedSegLib.running import Maps, Reporter
+from TextGuidedSegLib.running import Maps, Reporter, device_of
 from TextGuidedSegLib.text_encoder import PhraseTokenizer
 from TextGuidedSegLib.weights import ModelCard
+from TextGuidedSegLib.windows import WindowPlan
 
 # How slices are looked at: columns, rows, and the axis across them, for axial, coronal and sagittal ones.
 _DISPLAYS: dict[str, AxisCodes] = {"S": ("L", "P", "S"), "A": ("L", "I", "A"), "R": ("P", "I", "R")}
@@ -145,7 +146,7 @@ class SliceRunner:
             report(0.9 + 0.1 * number / len(kept.slices), "original grid")
             for view, one in zip(views, (maps.probability, maps.pseudo_image), strict=True):
                 view[:, :, number] = kept.film.undo(one)[:, :, 0]
-        return Maps(max(maps.evidence for maps in kept.slices), probability, pseudo_image)
+        return Maps(max(maps.evidence for maps in kept.slices), probability, pseudo_image, self._plan(kept))
 
     def _run(self, words: str | None, report: Reporter) -> _Kept:
         count = len(self._slices)
@@ -157,6 +158,12 @@ class SliceRunner:
             part(0.0, f"slice {number + 1} of {count}")
             slices.append(runner.network_maps(words, part, mirrors=self._slices.mirrors))
         return _Kept(runner.film, slices)
+
+    def _plan(self, kept: _Kept) -> WindowPlan:
+        """Every slice is a window of its own."""
+        first, second = kept.slices[0].probability.shape[-2:]
+        device = device_of(self._network).type
+        return WindowPlan((first, second, len(kept.slices)), (first, second, 1), 1, device, axis=2)
 
     def _keep(self, words: str | None, kept: _Kept) -> None:
         for earlier in list(self._kept):  # oldest first

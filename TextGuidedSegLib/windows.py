@@ -73,7 +73,8 @@ class WindowPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """For reports, ready for JSON."""
-        return {**dataclasses.asdict(self), "overlap": OVERLAP, "count": self.count}
+        reads_slices = any(window == 1 < size for window, size in zip(self.window, self.shape, strict=True))
+        return {**dataclasses.asdict(self), "overlap": 0.0 if reads_slices else OVERLAP, "count": self.count}
 
 
 def plan_windows(

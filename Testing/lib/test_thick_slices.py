@@ -119,6 +119,18 @@ def test_phrases_for_both_are_answered_together_each_by_its_own(segmenter: Segme
     segmenter.read_ahead(phrases)
 
 
+def test_the_plan_is_one_window_a_slice(segmenter: Segmenter) -> None:
+    segmenter.set_image(stack())
+    plan = segmenter.segment(CHAMBER).plan
+    assert plan is not None
+    assert (plan.shape[2], plan.window[2], plan.batch, plan.device, plan.count) == (5, 1, 1, "cpu", 5)
+    assert plan.shape[:2] == plan.window[:2]
+    assert plan.to_dict()["overlap"] == 0.0
+    whole = segmenter.segment(ELSEWHERE).plan
+    assert whole is not None
+    assert whole.to_dict()["overlap"] == 0.25
+
+
 def test_the_orientation_of_the_file_changes_no_voxel(segmenter: Segmenter) -> None:
     tiny_volumes.assert_orientation_changes_nothing(segmenter, CHAMBER, lambda codes: stack(codes=codes))
 
