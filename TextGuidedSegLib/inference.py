@@ -44,9 +44,9 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 _SLICES_READ = "The model {name!r} reads films; each slice of this volume was read as a film of its own."
-_LEARNED_IN_THICK_SLICES = (
-    "The model {name!r} learned the {structure} from stacks of thick slices, and this volume has thin ones: "
-    "nobody measured how well it finds it here."
+_ONLY_IN_THICK_SLICES = (
+    "The model {name!r} was not measured on the {structure} in thin slices, as this volume has them: "
+    "do not rely on what it finds here."
 )
 
 
@@ -298,9 +298,9 @@ class Segmenter:
         warnings = (*self._part.warnings, *(phrase.doubts if phrase else ()))
         if self._part.kind == "volume" and "volume" not in self.card.kinds:
             warnings = (*warnings, _SLICES_READ.format(name=self.card.name))
-        structure = self._readings.learned_elsewhere(phrase) if self._readings is not None and mask.any() else None
+        structure = self._readings.not_measured(phrase) if self._readings is not None and mask.any() else None
         if structure is not None:
-            warnings = (*warnings, _LEARNED_IN_THICK_SLICES.format(name=self.card.name, structure=structure))
+            warnings = (*warnings, _ONLY_IN_THICK_SLICES.format(name=self.card.name, structure=structure))
         if self._part.kind == "volume":  # without a region it may be a crop, which has no midline
             if self._region is None or self._image is None:
                 return warnings

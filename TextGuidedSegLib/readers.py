@@ -114,8 +114,8 @@ class Readings(NamedTuple):
         named = set() if phrase is None else {place.structure for place in phrase.places}
         return self.own if self.thick is None or named & self.left_to_volumes else self.thick
 
-    def learned_elsewhere(self, phrase: Phrase | None) -> str | None:
-        """A structure of the phrase that is taught to the part for thick slices, on an image that it does not read."""
+    def not_measured(self, phrase: Phrase | None) -> str | None:
+        """A structure of the phrase that is left to the part for thick slices, on an image without such slices."""
         if phrase is None or not self.lacks_part:
             return None
         named = [place.structure for place in phrase.places if place.structure]

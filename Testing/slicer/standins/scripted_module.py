@@ -34,7 +34,8 @@ class ScriptedLoadableModule:
 
     def runTest(self, msec: int = 100, **keywords: Any) -> None:  # noqa: N802
         """Not used here: tests run under pytest."""
-        raise NotImplementedError
+        msg = "the stand-in runs no self-test; run pytest"
+        raise NotImplementedError(msg)
 
 
 class ScriptedLoadableModuleWidget:
