@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from monai.networks.nets import DynUNet, SegResNet
 from torch import Tensor, nn
 
 from TextGuidedSegLib.backbones import StemmedNetwork
+from TextGuidedSegLib.efficientnet_lite import LEVEL_STRIDES, EfficientNetLiteUNet
 
 Refine = Callable[[int, Tensor], Tensor]
 """`refine(level, features)`: what the decoder goes on with at a level; its result has the shape of `features`."""
@@ -56,10 +57,24 @@ class LevelledBackbone(Protocol):
         ...
 
 
-class _DynUNetLevels:
-    def __init__(self, network: DynUNet) -> None:
-        self._network = network
+class _UpBlockLevels:
+    """Decoder of both networks that have MONAI's up-blocks."""
+
+    def __init__(self, network: DynUNet | EfficientNetLiteUNet) -> None:
+        self._network: Any = network
         self.level_channels = tuple(network.filters)
+
+    def decode(self, features: Sequence[Tensor], refine: Refine) -> Tensor:
+        decoded = features[-1]
+        for level, block in zip(reversed(range(len(features) - 1)), self._network.upsamples, strict=True):
+            decoded = refine(level, block(decoded, features[level]))
+        logits: Tensor = self._network.output_block(decoded)
+        return logits
+
+
+class _DynUNetLevels(_UpBlockLevels):
+    def __init__(self, network: DynUNet) -> None:
+        super().__init__(network)
         self.level_strides = tuple(itertools.accumulate(network.strides, operator.mul))
 
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -70,12 +85,15 @@ class _DynUNetLevels:
             features.append(image)
         return features
 
-    def decode(self, features: Sequence[Tensor], refine: Refine) -> Tensor:
-        decoded = features[-1]
-        for level, block in zip(reversed(range(len(features) - 1)), self._network.upsamples, strict=True):
-            decoded = refine(level, block(decoded, features[level]))
-        logits: Tensor = self._network.output_block(decoded)
-        return logits
+
+class _EfficientNetLiteLevels(_UpBlockLevels):
+    def __init__(self, network: EfficientNetLiteUNet) -> None:
+        super().__init__(network)
+        self.level_strides = LEVEL_STRIDES
+
+    def encode(self, image: Tensor) -> list[Tensor]:
+        features: list[Tensor] = self._network.encode(image)
+        return features
 
 
 class _SegResNetLevels:
@@ -112,8 +130,10 @@ def levels(backbone: nn.Module) -> LevelledBackbone:
     """
     if isinstance(backbone, DynUNet):
         return _DynUNetLevels(backbone)
+    if isinstance(backbone, EfficientNetLiteUNet):
+        return _EfficientNetLiteLevels(backbone)
     if isinstance(backbone, StemmedNetwork) and isinstance(backbone.network, SegResNet):
         return _SegResNetLevels(backbone, backbone.network)
     name = type(backbone.network if isinstance(backbone, StemmedNetwork) else backbone).__name__
-    msg = f"only the backbones dynunet and segresnet have levels, got a {name}"
+    msg = f"only the backbones dynunet, efficientnet_lite and segresnet have levels, got a {name}"
     raise ValueError(msg)

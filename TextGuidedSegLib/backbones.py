@@ -1,4 +1,4 @@
-"""The segmentation networks offered, all MONAI's and none of them modified, behind one contract.
+"""The segmentation networks offered, behind one contract: MONAI's, none modified, and one with a trained encoder.
 
 Contract: `build_backbone(config, in_channels, spatial_dims)` returns a module that maps `(B, in_channels, *shape)`,
 each size a multiple of `backbone_multiple(config)`, to logits `(B, 1, *shape')`; `shape'` may be smaller than `shape`
@@ -12,16 +12,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from monai.networks.nets import BasicUNetPlusPlus, DynUNet, SegResNet, SwinUNETR, UNet
 from monai.networks.utils import pixelunshuffle
 from torch import Tensor, nn
 
 from TextGuidedSegLib.config import BackboneConfig
+from TextGuidedSegLib.efficientnet_lite import LEVEL_STRIDES, EfficientNetLiteUNet
 
 DEFAULT_FILTERS: dict[int, dict[str, tuple[int, ...]]] = {
     2: {
         "dynunet": (32, 64, 128, 256, 288),
+        "efficientnet_lite": (32, 64, 128, 256, 288),
         "residual_unet": (32, 64, 128, 256, 512),
         "segresnet": (32, 64, 128, 256),
         "swinunetr": (24, 24, 48, 96, 192, 384),
@@ -40,7 +43,7 @@ DEFAULT_FILTERS: dict[int, dict[str, tuple[int, ...]]] = {
 """By spatial dimensions and name: compact sizes, 4 to 7 million parameters each with 5 input channels."""
 
 _GROUPS = 8
-_NORMS = {"batch": "batch", "instance": "instance", "group": ("group", {"num_groups": _GROUPS})}
+_NORMS: dict[str, Any] = {"batch": "batch", "instance": "instance", "group": ("group", {"num_groups": _GROUPS})}
 _SWIN_SCALES = (1, 1, 2, 4, 8, 16)  # of SwinUNETR's `feature_size`, level by level
 _SWIN_UNIT = 12  # `feature_size` is a multiple of it
 
@@ -176,8 +179,22 @@ def _swinunetr(config: BackboneConfig, in_channels: int, spatial_dims: int) -> n
     return StemmedNetwork(network, config.stem_stride)
 
 
+def _efficientnet_lite(config: BackboneConfig, in_channels: int, spatial_dims: int) -> nn.Module:
+    """Encoder of EfficientNet-Lite0 (Tan & Le 2019), for films: its weights are those of pictures."""
+    if spatial_dims != 2:
+        msg = f"{config.name} reads films (spatial_dims 2), got spatial_dims {spatial_dims}"
+        raise ValueError(msg)
+    if len(config.filters) != len(LEVEL_STRIDES):
+        raise ValueError(_wrong_filters(config, f"be those of {len(LEVEL_STRIDES)} levels"))
+    if config.stem_stride != LEVEL_STRIDES[0]:
+        msg = f"stem_stride of {config.name} must be {LEVEL_STRIDES[0]}, got {config.stem_stride}"
+        raise ValueError(msg)
+    return EfficientNetLiteUNet(in_channels, config.filters, _NORMS[config.norm])
+
+
 BACKBONES: dict[str, Callable[[BackboneConfig, int, int], nn.Module]] = {
     "dynunet": _dynunet,
+    "efficientnet_lite": _efficientnet_lite,
     "residual_unet": functools.partial(_unet, residual_units=2),
     "segresnet": _segresnet,
     "swinunetr": _swinunetr,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from TextGuidedSegLib.presence_head import PresenceHead
 from TextGuidedSegLib.pseudo_image import PseudoImageGenerator
 from TextGuidedSegLib.spatial_alignment import SpatialAlignment, SpatialOutput
 from TextGuidedSegLib.text_encoder import PhraseUnits, TextEncoder, Tokens
+
+_FEW_CHANNELS = 32  # 5 are too few, 32 are not; between them nothing was tried
 
 
 class Words(NamedTuple):
@@ -173,7 +175,7 @@ class FusedNetwork(nn.Module):
             if warp is not None:
                 pseudo = functional.grid_sample(pseudo, warp, align_corners=False)
             fused = torch.cat([image, pseudo], dim=1)
-        if self.config.spatial_dims == 2 and _is_safe_with_channels_last(fused):
+        if self._reads_channels_last(fused):
             fused = fused.contiguous(memory_format=torch.channels_last)
         padded = pad_to_multiple(fused, self.multiple)
         if words is None or not self._uses_levels:
@@ -188,6 +190,23 @@ class FusedNetwork(nn.Module):
             pseudo_logits=pseudo_logits,
             padded_shape=tuple(padded.shape[2:]),
         )
+
+    def trains_channels_last(self, device: torch.device) -> bool:
+        """Whether a training in bfloat16 may keep channels together in memory, which is faster.
+
+        Not on a CPU without matrix units if a kernel of one pixel strides over few channels, as the first shortcut of
+        DynUNet does: the gradient of oneDNN 3.12 (torch 2.13) then writes past its buffers, and the process ends.
+        """
+        if self.config.spatial_dims != 2 or device.type == "cuda":
+            return self.config.spatial_dims == 2
+        capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not tell
+        return bool(capabilities.get("amx_bf16")) or not any(map(_strides_over_few_channels, self.backbone.modules()))
+
+    def _reads_channels_last(self, image: Tensor) -> bool:
+        if not torch.is_grad_enabled():
+            return self.config.spatial_dims == 2
+        half = image.is_cuda or torch.is_autocast_enabled(image.device.type)
+        return half and self.trains_channels_last(image.device)  # in float32 gradients are never safe on a CPU
 
     def encode(self, image: Tensor) -> list[Tensor] | None:
         """What all phrases share: features of an image that no word changes; None where words are stacked on it."""
@@ -270,6 +289,10 @@ def _check_levels(config: NetworkConfig, count: int) -> None:
             raise ValueError(msg)
 
 
-def _is_safe_with_channels_last(image: Tensor) -> bool:
-    """Not for float32 gradients on a CPU: oneDNN 3.12 (torch 2.13) then writes past its buffers on few channels."""
-    return image.is_cuda or not torch.is_grad_enabled() or torch.is_autocast_enabled(image.device.type)
+def _strides_over_few_channels(layer: nn.Module) -> bool:
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == (1, 1)
+        and layer.stride != (1, 1)
+        and layer.in_channels < _FEW_CHANNELS
+    )

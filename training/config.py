@@ -79,7 +79,10 @@ class TrainConfig:
         gradient_clip: Largest norm of the gradient.
         ema_decay: Decay per step of the averaged weights that are evaluated and shipped.
         vocabulary_size: Subwords of the text encoder.
-        start_from: Checkpoint of another run whose weights the first step begins with; empty for random ones.
+        start_from: Checkpoint of another run, or folder of a model of the weights store, whose weights the first step
+            begins with; empty for random ones.
+        encoder_from: File of weights that the encoder of the backbone `efficientnet_lite` begins with, or the name of
+            an installed package that has such a file; `start_from` comes after it. Empty for random ones.
         seed: Seed of everything.
         checkpoint_minutes: Wall-clock minutes between checkpoints.
         device: auto, cpu or cuda.
@@ -104,6 +107,7 @@ class TrainConfig:
     ema_decay: float = 0.999
     vocabulary_size: int = 1000
     start_from: str = ""
+    encoder_from: str = ""
     seed: int = 0
     checkpoint_minutes: float = 5.0
     device: str = "auto"

@@ -36,6 +36,7 @@ from training.distributed import join_workers, leave_workers
 from training.losses import Truth, parts_are_finite, total_loss
 from training.precision import ThinConvolutionsInFloat32
 from training.sources import build_sources, training_texts
+from training.start import pretrained_encoder, tokenizer_of, weights_of
 from training.tokenizer import train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Run:
         torch.manual_seed(config.seed)  # before anything is built: the initial weights are part of the seed
         encoder = build_text_encoder(config.network.text, self.tokenizer.vocabulary_size)
         self.network = FusedNetwork(config.network, encoder).to(self.device)
-        if config.network.spatial_dims == 2 and config.mixed_precision:  # see network.py: not safe in float32
+        if config.mixed_precision and self.network.trains_channels_last(self.device):  # float32 is never safe with it
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = self.workers.wrapped(self.network)
         self.average = ExponentialMovingAverage(self.network, config.ema_decay)
@@ -91,7 +92,7 @@ class Run:
         logger.info("resumed at step %d of %d", self.step, self.config.steps)
 
     def start_from(self, path: Path) -> None:
-        """Take over the averaged weights of another run wherever names and sizes agree; the rest starts at random.
+        """Take over the weights of another run or model wherever names and sizes agree; the rest stays as it is.
 
         A network with more parts can so go on from one with fewer: each part begins as the identity. A text encoder
         of another vocabulary is not taken over. A network of slices may go on from one that saw no neighbors.
@@ -99,18 +100,29 @@ class Run:
         Raises:
             ValueError: The runs have nothing in common.
         """
-        theirs, ours = load_checkpoint(path)["average"], self.network.state_dict()
+        theirs, ours = weights_of(path), self.network.state_dict()
         if self.config.preprocessing.neighbor_slices:
             theirs = with_neighbors(theirs, ours)
         common = {name: tensor for name, tensor in theirs.items() if name in ours and ours[name].shape == tensor.shape}
-        if (path.parent / "tokenizer.json").read_bytes() != (self.folder / "tokenizer.json").read_bytes():
+        if tokenizer_of(path).read_bytes() != (self.folder / "tokenizer.json").read_bytes():
             common = {name: tensor for name, tensor in common.items() if not name.startswith("text_encoder.")}
         if not common:
             msg = f"{path} cannot be started from: its network has no tensor in common with this one"
             raise ValueError(msg)
-        for network in (self.network, self.average.network):
-            network.load_state_dict(common, strict=False)
+        self._begin_with(common)
         logger.info("started from %s: %d of %d tensors", path, len(common), len(ours))
+
+    def start_encoder(self, source: str) -> None:
+        """Begin with an encoder that has seen natural pictures.
+
+        Raises:
+            ValueError: This network has another encoder, or the weights are not there.
+        """
+        self._begin_with(pretrained_encoder(source, self.config.network))
+
+    def _begin_with(self, weights: dict[str, torch.Tensor]) -> None:
+        for network in (self.network, self.average.network):
+            network.load_state_dict(weights, strict=False)
 
     def save(self) -> None:
         """Write the checkpoint, from the first process."""
@@ -193,6 +205,8 @@ def train(config: TrainConfig, folder: Path) -> None:
     """Run until `config.steps`, with checkpoints; resumes by itself. Of several processes the first one writes."""
     run = Run(config, folder)
     run.resume()
+    if run.step == 0 and config.encoder_from:
+        run.start_encoder(config.encoder_from)
     if run.step == 0 and config.start_from:
         run.start_from(Path(config.start_from))
     if run.workers.is_first:  # not before: what describes the checkpoint stays until this run may

@@ -1,4 +1,7 @@
-"""Every backbone in 2-D and 3-D: one contract, MONAI's own networks, clear refusals; and the levels of two of them."""
+"""Every backbone in 2-D and 3-D: one contract, MONAI's own networks, clear refusals; and the levels of two of them.
+
+The levels of the one with a trained encoder are tested in `test_efficientnet_lite`.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,36 @@ from TextGuidedSegLib.config import BackboneConfig
 
 FILTERS = {
     "dynunet": (8, 16, 16),
+    "efficientnet_lite": (8, 8, 16, 16, 16),
     "residual_unet": (8, 16, 16),
     "segresnet": (8, 16, 32),
     "swinunetr": (12, 12, 24, 48, 96, 192),
     "unet": (8, 16, 16),
     "unetplusplus": (8, 8, 16, 16, 16, 8),
 }
-MULTIPLES = {"dynunet": 4, "residual_unet": 2, "segresnet": 4, "swinunetr": 32, "unet": 2, "unetplusplus": 16}
+MULTIPLES = {
+    "dynunet": 4,
+    "efficientnet_lite": 16,
+    "residual_unet": 2,
+    "segresnet": 4,
+    "swinunetr": 32,
+    "unet": 2,
+    "unetplusplus": 16,
+}
+MADE_HERE = "efficientnet_lite"  # films only, and with a stem of its own
 UNDO_THEIR_STEM = {"residual_unet", "unet"}
 CHANNELS = 3
 
-every_backbone = pytest.mark.parametrize("name", sorted(BACKBONES))
+CASES = [
+    (name, dims, stem)
+    for name in sorted(BACKBONES)
+    for dims in (2, 3)
+    for stem in (1, 2)
+    if name != MADE_HERE or (dims, stem) == (2, 2)
+]
+
+every_case = pytest.mark.parametrize(("name", "dims", "stem"), CASES)
+every_monai_network = pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {MADE_HERE}))
 both_dims = pytest.mark.parametrize("dims", [2, 3])
 both_stems = pytest.mark.parametrize("stem", [1, 2])
 levelled = pytest.mark.parametrize("name", ["dynunet", "segresnet"])
@@ -59,9 +81,7 @@ def oblong(config: BackboneConfig, dims: int) -> tuple[int, ...]:
     return (2 * backbone_multiple(config), *[backbone_multiple(config)] * (dims - 1))
 
 
-@every_backbone
-@both_dims
-@both_stems
+@every_case
 class TestContract:
     def test_any_multiple_gives_one_channel_of_logits(self, name: str, dims: int, stem: int) -> None:
         config = small(name, stem)
@@ -102,14 +122,14 @@ class TestContract:
 
 
 class TestWhatIsBuilt:
-    @every_backbone
+    @every_monai_network
     @both_dims
     def test_nothing_but_the_networks_of_monai(self, name: str, dims: int) -> None:
         net = build(small(name), dims)
         makers = {type(part).__module__.split(".")[0] for part in net.modules() if not isinstance(part, StemmedNetwork)}
         assert makers == {"monai", "torch"}
 
-    @every_backbone
+    @every_monai_network
     @both_dims
     @pytest.mark.parametrize("norm", ["batch", "instance", "group"])
     def test_the_norm_is_the_one_asked_for(self, name: str, dims: int, norm: str) -> None:
@@ -124,7 +144,7 @@ class TestWhatIsBuilt:
 
     @pytest.mark.parametrize("dims", sorted(DEFAULT_FILTERS))
     def test_there_is_a_compact_default_of_each(self, dims: int) -> None:
-        assert DEFAULT_FILTERS[dims].keys() == BACKBONES.keys()
+        assert DEFAULT_FILTERS[dims].keys() == BACKBONES.keys() - ({MADE_HERE} if dims == 3 else set())
         for name, filters in DEFAULT_FILTERS[dims].items():
             net = build_backbone(BackboneConfig(name, filters), 5, dims)
             assert 4e6 < sum(parameter.numel() for parameter in net.parameters()) < 7e6, name
@@ -146,7 +166,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("config", "message"),
         [
-            (BackboneConfig("dynunett"), "one of dynunet, residual_unet, .*unetplusplus, got 'dynunett'"),
+            (
+                BackboneConfig("dynunett"),
+                "one of dynunet, efficientnet_lite, residual_unet, .*unetplusplus, got 'dynunett'",
+            ),
             (BackboneConfig(filters=()), r"filters of dynunet must be positive, one for each level, got \[\]"),
             (BackboneConfig(filters=(8, 0, 8)), r"must be positive, one for each level, got \[8, 0, 8\]"),
             (BackboneConfig(filters=(8,)), r"at least 3 levels, got \[8\]"),
@@ -157,6 +180,8 @@ class TestRefusals:
             (BackboneConfig("unetplusplus", (8, 16, 16)), r"those of 5 levels and of the last up-block, got \[8, 16"),
             (BackboneConfig("swinunetr", (24, 48, 96)), r"\[1, 1, 2, 4, 8, 16\] times a multiple of 12, got \[24, 48"),
             (BackboneConfig("swinunetr", (8, 8, 16, 32, 64, 128)), r"times a multiple of 12, got \[8, 8, 16"),
+            (BackboneConfig("efficientnet_lite", (8, 16)), r"must be those of 5 levels, got \[8, 16\]"),
+            (BackboneConfig("efficientnet_lite", stem_stride=1), "stem_stride of efficientnet_lite must be 2, got 1"),
             (BackboneConfig(stem_stride=0), "stem_stride must be 1 or more, got 0"),
             (BackboneConfig("unet", (8, 16, 16), 4), "stem_stride of unet must be 1 or 2, .*got 4"),
             (BackboneConfig(norm="layer"), "norm must be one of batch, group, instance, got 'layer'"),
@@ -166,6 +191,10 @@ class TestRefusals:
     def test_what_a_network_cannot_be_is_said(self, config: BackboneConfig, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             build_backbone(config, CHANNELS, 2)
+
+    def test_a_network_of_films_for_volumes(self) -> None:
+        with pytest.raises(ValueError, match=r"efficientnet_lite reads films \(spatial_dims 2\), got spatial_dims 3"):
+            build_backbone(BackboneConfig("efficientnet_lite"), CHANNELS, 3)
 
     def test_four_dimensions(self) -> None:
         with pytest.raises(ValueError, match="spatial_dims must be 2 or 3, got 4"):
@@ -271,9 +300,9 @@ class TestLevels:
         assert isinstance(net.backbone, DynUNet)
         assert levels(net.backbone).level_strides == (2, 4, 8)
 
-    @pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {"dynunet", "segresnet"}))
+    @pytest.mark.parametrize("name", sorted(BACKBONES.keys() - {"dynunet", "efficientnet_lite", "segresnet"}))
     def test_others_have_none(self, name: str) -> None:
         net = build(small(name))
         inner = net.network if isinstance(net, StemmedNetwork) else net
-        with pytest.raises(ValueError, match=f"dynunet and segresnet have levels, got a {type(inner).__name__}"):
+        with pytest.raises(ValueError, match=f"and segresnet have levels, got a {type(inner).__name__}"):
             levels(net)

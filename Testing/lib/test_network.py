@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from Testing.lib import tiny
-from TextGuidedSegLib.config import NetworkConfig
+from TextGuidedSegLib.config import BackboneConfig, NetworkConfig
 from TextGuidedSegLib.network import FusedNetwork, second_names
 from TextGuidedSegLib.text_encoder import Tokens
 
@@ -192,6 +192,36 @@ class TestWarp:
         with torch.no_grad():
             output = net(image, tokens, warp=self.identity((32, 24)).flip(2))
         torch.testing.assert_close(output.pseudo_logits, painted(net, tokens, (32, 24)), atol=0, rtol=0)
+
+
+class TestMemoryLayout:
+    """Where channels lie together, gradients may write past their buffers: on some machines, in some layers."""
+
+    @pytest.mark.parametrize("has_matrix_units", [True, False])
+    @pytest.mark.parametrize(
+        ("backbone", "safe_anywhere"),
+        [
+            (BackboneConfig(filters=(8, 16, 16)), False),  # its first shortcut: one pixel, stride 2, few channels
+            (BackboneConfig(filters=(8, 16, 16), stem_stride=1), False),  # so is the second one's: 8 channels
+            (BackboneConfig(filters=(32, 32, 32), stem_stride=1), True),
+            (BackboneConfig("efficientnet_lite", (8, 8, 16, 16, 16)), True),
+        ],
+    )
+    def test_films_train_so_where_it_is_safe(
+        self, monkeypatch: pytest.MonkeyPatch, backbone: BackboneConfig, *, has_matrix_units: bool, safe_anywhere: bool
+    ) -> None:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_matrix_units}, raising=False)
+        net = tiny.network(dataclasses.replace(FILM, backbone=backbone))
+        assert net.trains_channels_last(torch.device("cpu")) == (has_matrix_units or safe_anywhere)
+        assert net.trains_channels_last(torch.device("cuda"))
+
+    def test_an_older_torch_that_does_not_know_the_machine(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        assert not tiny.network().trains_channels_last(torch.device("cpu"))
+
+    def test_volumes_never(self) -> None:
+        net = tiny.network(VOLUME)
+        assert not any(net.trains_channels_last(torch.device(device)) for device in ("cpu", "cuda"))
 
 
 def norm(name: str) -> set[str]:

