@@ -100,9 +100,27 @@ def _grouped(words: list[Word], vocabulary: Vocabulary) -> list[Item]:
     start = 0
     while start < len(words):
         term, length = _match(words, texts, start, vocabulary)
-        items.append(Item(term, words[start : start + length]))
+        named = _named_with_comma(words, items, start + length, texts[start : start + length], vocabulary)
+        if named is None:
+            items.append(Item(term, words[start : start + length]))
+        else:
+            items[-1] = Item(named, [*items[-1].words, *words[start : start + length]])
         start += length
     return items
+
+
+def _named_with_comma(
+    words: list[Word], items: list[Item], end: int, texts: list[str], vocabulary: Vocabulary
+) -> Term | None:
+    """The structure of *hippocampus, anterior* and *ventricle, right*, as lists of anatomy write it."""
+    start = end - len(texts)
+    if not items or words[start].before != ", " or (end < len(words) and words[end].before in (" ", "-")):
+        return None
+    for whole in ([*texts, *items[-1].text.split()], [*items[-1].text.split(), *texts]):
+        found = vocabulary.match(whole, 0)
+        if found is not None and found[0].kind == "structure" and found[1] == len(whole):
+            return found[0]
+    return None
 
 
 def _without_requests(items: list[Item]) -> list[Item]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item
 from TextGuidedSegLib.language.vocabulary import Term
@@ -25,6 +25,7 @@ def mark_negation(items: list[Item]) -> None:
     right* is on the right.
     """
     _find_normal(items)
+    _find_appearances(items)
     scope = _Scope()
     for position, item in enumerate(items):
         if _ends_negation(items, position) or (scope.negated and _starts_statement(items, position)):
@@ -266,6 +267,19 @@ def _find_normal(items: list[Item]) -> None:
         named = earlier.kind in ("structure", "region") or earlier.text in ("size", "is", "are")
         if ends and named and item.first.before == " ":
             item.term = Term("negation", "clear")
+
+
+def _find_appearances(items: list[Item]) -> None:
+    """*Not obscuring the heart* says how a finding looks, neither that it is not there nor where it is."""
+    for position, (item, following) in enumerate(pairwise(items)):
+        if item.kind != "negation" or following.term.name != "appearances":
+            continue
+        for end, later in enumerate(items[position:], start=position):
+            pauses = later.first.follows_pause or _ends_negation(items, end) or _starts_statement(items, end)
+            is_elsewhere = later.kind == "finding" or (later.kind == "prepositions" and later.text != "of")
+            if end > position + 1 and (pauses or is_elsewhere):
+                break
+            later.term = Term("other", "appearances")
 
 
 def _clause_before(items: list[Item], position: int) -> list[int]:

@@ -280,7 +280,7 @@ _SECTIONS: dict[str, Callable[[str, Any], None]] = {
     "image": _lists("pictures", "recordings", "viewers", "patients", "as_seen"),
     "function_words": _lists(
         "prepositions", "conjunctions", "alternatives", "terminators", "comparisons", "whole", "halves", "areas",
-        "units", "requests", "questions", "histories", "statements", "neutral", "other",
+        "units", "requests", "questions", "histories", "statements", "neutral", "appearances", "other",
     ),
     "descriptions": _check_texts,
     "never_correct": _check_texts,

@@ -17,7 +17,7 @@ Words = tuple[str, ...]
 Value = TypeVar("Value")
 
 # Function words that mean nothing by themselves and differ only in their names.
-_WITHOUT_KIND = frozenset({"areas", "requests", "questions", "histories", "statements", "neutral"})
+_WITHOUT_KIND = frozenset({"areas", "requests", "questions", "histories", "statements", "neutral", "appearances"})
 KINDS = {"findings": "finding", "structures": "structure", "regions": "region", "sides": "side", "levels": "level"}
 
 
