@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 from pathlib import Path
 
 import torch
@@ -47,14 +48,20 @@ def pretrained_encoder(source: str, config: NetworkConfig) -> dict[str, Tensor]:
         config: The network that they are for.
 
     Raises:
-        ValueError: The network has another encoder, the package is not installed, or the file is of another network.
+        ValueError: The network has another encoder, the package is not installed, or the file is broken or of another
+            network.
         OSError: The file cannot be read.
     """
     if config.backbone.name != "efficientnet_lite":
         msg = f"encoder_from is for the backbone efficientnet_lite, got {config.backbone.name}; leave it out"
         raise ValueError(msg)
     stacked = 0 if config.pseudo_image is None else config.pseudo_image.channels
-    pictures = torch.load(_weights_file(source), map_location="cpu", weights_only=True)
+    file = _weights_file(source)
+    try:
+        pictures = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"{file} is no file of weights that torch can read: {str(error).splitlines()[0]}"
+        raise ValueError(msg) from error
     named = encoder_weights(pictures, config.image_channels, config.image_channels + stacked)
     return {f"backbone.{name}": tensor for name, tensor in named.items()}
 

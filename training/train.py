@@ -118,7 +118,12 @@ class Run:
         Raises:
             ValueError: This network has another encoder, or the weights are not there.
         """
-        self._begin_with(pretrained_encoder(source, self.config.network))
+        weights = pretrained_encoder(source, self.config.network)
+        try:
+            self._begin_with(weights)
+        except RuntimeError as error:
+            msg = f"{source} has the weights of another network than EfficientNet-Lite0: its kernels have other sizes"
+            raise ValueError(msg) from error
 
     def _begin_with(self, weights: dict[str, torch.Tensor]) -> None:
         for network in (self.network, self.average.network):

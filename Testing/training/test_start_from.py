@@ -183,6 +183,18 @@ class TestEncoder:
         with pytest.raises(ValueError, match="encoder_from is for the backbone efficientnet_lite, got dynunet"):
             Run(config, run_folder).start_encoder(str(pictures))
 
+    def test_a_broken_file_and_the_weights_of_a_sibling_are_refused(
+        self, config: TrainConfig, network: NetworkConfig, run_folder: Path, pictures: Path
+    ) -> None:
+        run = Run(dataclasses.replace(config, network=network), run_folder)
+        wider = EfficientNet.from_name("efficientnet-lite2").state_dict()
+        torch.save(wider, pictures)
+        with pytest.raises(ValueError, match="another network than EfficientNet-Lite0: its kernels have other sizes"):
+            run.start_encoder(str(pictures))
+        pictures.write_bytes(pictures.read_bytes()[:1000])
+        with pytest.raises(ValueError, match=r"pictures\.pth is no file of weights that torch can read"):
+            run.start_encoder(str(pictures))
+
     @pytest.mark.parametrize("source", ["no_such_package_of_weights", "no/such/file.pth", "json"])
     def test_weights_that_are_not_there(
         self, config: TrainConfig, network: NetworkConfig, run_folder: Path, source: str

@@ -11,6 +11,7 @@ from TextGuidedSegLib.language.vocabulary import Term
 _NORMAL = frozenset({"normal", "unremarkable", "central", "midline"})
 _REST = frozenset({"otherwise", "rest", "remainder", "remaining", "elsewhere"})
 _ASIDE = frozenset({"without", "rather than", "instead of"})
+_OF_A_VERB = frozenset({"not", "without", "never", "doesn't", "doesnt", "don't", "dont", "didn't", "didnt"})
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})
@@ -272,8 +273,8 @@ def _find_normal(items: list[Item]) -> None:
 def _find_appearances(items: list[Item]) -> None:
     """*Not obscuring the heart* says how a finding looks, neither that it is not there nor where it is."""
     for position, (item, following) in enumerate(pairwise(items)):
-        if item.kind != "negation" or following.term.name != "appearances":
-            continue
+        if item.text not in _OF_A_VERB or following.term.name != "appearances":
+            continue  # "no blurring of the left diaphragm" denies something
         for end, later in enumerate(items[position:], start=position):
             pauses = later.first.follows_pause or _ends_negation(items, end) or _starts_statement(items, end)
             is_elsewhere = later.kind == "finding" or (later.kind == "prepositions" and later.text != "of")
