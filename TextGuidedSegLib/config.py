@@ -64,14 +64,15 @@ class PseudoImageConfig:
 
 @dataclasses.dataclass(frozen=True)
 class BackboneConfig:
-    """A MONAI network used unmodified.
+    """The segmentation network: MONAI's, used unmodified, or `efficientnet_lite` with MONAI's decoder.
 
     Attributes:
         name: A key of `backbones.BACKBONES`.
         filters: Channels of each resolution level, finest first. `backbones.DEFAULT_FILTERS` has a set for each name,
             `backbones.build_backbone` says which others that network can have.
         stem_stride: 2 computes the finest level at half resolution, four times cheaper; logits are interpolated back.
-        norm: Normalization layer: `batch`, `instance`, or `group` with eight groups.
+        norm: Normalization layer: `batch`, `instance`, or `group` with eight groups; the encoder of
+            `efficientnet_lite` has `batch` whatever is asked for.
     """
 
     name: str = "dynunet"
