@@ -30,7 +30,7 @@ def restyled(image: Tensor, probability: float, generator: torch.Generator) -> T
     changed = image
     for scale, most in ((_FINE, 0.8), (_COARSE, 0.6)):
         amount = _uniform(image, -0.4, most, generator)
-        changed = changed + amount * (changed - _blurred(changed, scale))
+        changed = changed + amount * (changed - blurred(changed, scale))
     changed = _unevenly_lit(changed, generator)
     return torch.where(active, _framed(changed, generator), image)
 
@@ -40,10 +40,18 @@ def _uniform(image: Tensor, low: float, high: float, generator: torch.Generator)
     return (low + (high - low) * torch.rand(len(image), generator=generator))[:, None, None, None].to(image)
 
 
-def _blurred(image: Tensor, scale: float) -> Tensor:
-    """Box blur over a share of the shorter side; at the edge over what there is of it."""
+def blurred(image: Tensor, scale: float) -> Tensor:
+    """Box blur, at the edge over what there is of the box; one axis after the other, which is as good and far faster.
+
+    Args:
+        image: `(B, C, I, J)` float32.
+        scale: Width of the box as a share of the shorter side.
+    """
     width = 2 * max(1, round(scale * min(image.shape[2:]) / 2)) + 1
-    return functional.avg_pool2d(image, width, stride=1, padding=width // 2, count_include_pad=False)
+    for kernel in ((width, 1), (1, width)):
+        padding = (kernel[0] // 2, kernel[1] // 2)
+        image = functional.avg_pool2d(image, kernel, stride=1, padding=padding, count_include_pad=False)
+    return image
 
 
 def _unevenly_lit(image: Tensor, generator: torch.Generator) -> Tensor:

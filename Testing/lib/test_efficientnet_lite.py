@@ -101,6 +101,30 @@ class TestEncoder:
             encoder_weights(nn.Conv2d(1, 1, 1).state_dict(), 1, 5)
 
 
+class TestHalfPrecision:
+    def test_gradients_of_slow_kernels_are_those_of_float32(self) -> None:
+        """To the last bit of float32, so it is sure that bfloat16's slow way is not gone."""
+        part = build(2).train().stages[2][0].layers[3]
+        image = torch.randn(2, part.in_channels, 16, 24, generator=torch.Generator().manual_seed(2)).bfloat16()
+        weights = torch.randn(2, part.in_channels, 8, 12, generator=torch.Generator().manual_seed(3)).bfloat16()
+        (exact,) = torch.autograd.grad((part(image.float()) * weights).sum(), part.weight)
+        with torch.autocast("cpu", torch.bfloat16):
+            output = part(image)
+        assert output.dtype == torch.bfloat16
+        (half,) = torch.autograd.grad((output * weights).sum(), part.weight)
+        torch.testing.assert_close(half, exact, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+    def test_what_is_half_precision_stays_it(self, training: bool) -> None:
+        net, seen = build(2).train(training), set[torch.dtype]()
+        for part in net.stages.modules():
+            if isinstance(part, nn.Conv2d):
+                part.register_forward_hook(lambda _part, _inputs, output: seen.add(output.dtype))
+        with torch.autocast("cpu", torch.bfloat16):
+            net(images(2))
+        assert seen == {torch.bfloat16}
+
+
 class TestLevels:
     @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
     def test_decoding_what_was_encoded_is_the_forward_pass(self, training: bool) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from training.style import restyled
+from training.style import blurred, restyled
 
 B, SIZE = 8, 64
 
@@ -35,6 +36,12 @@ def test_about_as_many_films_change_as_the_probability_says() -> None:
         int((restyled(image, 0.5, generator(seed)) != image).flatten(1).any(dim=1).sum()) for seed in range(40)
     )
     assert 0.4 < changed / (40 * B) < 0.6
+
+
+def test_blurring_one_axis_after_the_other_is_blurring_with_a_square() -> None:
+    image, width = films(), 9
+    square = functional.avg_pool2d(image, width, stride=1, padding=width // 2, count_include_pad=False)
+    torch.testing.assert_close(blurred(image, width / SIZE), square)
 
 
 def test_nothing_moves() -> None:
