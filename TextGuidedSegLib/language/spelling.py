@@ -34,13 +34,14 @@ class Speller:
     """
 
     def __init__(self, terms: Mapping[Words, Term], others: Collection[str], never: Collection[str]) -> None:
-        # What each word of a finding or place stands for: two words that stand for the same are no rivals.
-        self._content: dict[str, str] = {}
+        # All that each word of a finding or place stands for, alone and with others: two words that may stand for the
+        # same are no rivals. *Lung* is the lung, and *wet lung* an edema.
+        self._content: dict[str, set[str]] = {}
         function: set[str] = set()
         for words, term in terms.items():
             for word in words:
                 if term.kind in KINDS.values():
-                    self._content.setdefault(word, term.name)
+                    self._content.setdefault(word, set()).add(term.name)
                 else:
                     function.add(word)
         self.known = frozenset({*self._content, *function, *others, *never})
@@ -95,6 +96,6 @@ class Speller:
 
         ranked = sorted(((JaroWinkler.similarity(word, target), target) for target in targets), reverse=True)
         likeness, best = ranked[0]
-        meaning = self._content.get(best, best)
-        rivals = [other for other in ranked if self._content.get(other[1], other[1]) != meaning]
+        meaning = self._content.get(best, {best})
+        rivals = [other for other in ranked if meaning.isdisjoint(self._content.get(other[1], {other[1]}))]
         return None if rivals and likeness - rivals[0][0] < _CLEAR_LEAD else best
