@@ -34,7 +34,7 @@ Zone = tuple[str, str]
 # Share of phrase kinds; what is left goes to the published caption. One-sided films, a quarter of the set, carry the
 # phrases that name the empty side, so their share is higher there.
 _PARAPHRASE, _NO_PHRASE, _OTHER_STRUCTURE = 0.2, 0.06, 0.04
-_SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.4, 0.05, 0.25
+_SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.3, 0.05, 0.25
 # The same where the lungs of the films are known: parts can then be cut out and empty levels be told.
 _EMPTY_ZONE, _PART = 0.1, 0.35
 
