@@ -41,8 +41,7 @@ class _Same(nn.Conv2d):
         groups = channels if depthwise else 1
         padding = 0 if stride > 1 else kernel // 2
         super().__init__(channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
-
-        # A CPU's bfloat16 gradient of these depthwise kernels takes four to ten times as long as float32's.
+        # A CPU's bfloat16 gradient of these depthwise kernels takes three to nine times as long as float32's.
         self.slow_in_half = depthwise and (kernel > 3 or stride > 1)
 
     def forward(self, image: Tensor) -> Tensor:

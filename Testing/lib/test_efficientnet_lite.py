@@ -103,7 +103,7 @@ class TestEncoder:
 
 class TestHalfPrecision:
     def test_gradients_of_slow_kernels_are_those_of_float32(self) -> None:
-        """To the last bit of float32, so it is sure that bfloat16's slow way is not gone."""
+        """More exact than bfloat16 can be, so its slow way is not gone."""
         part = build(2).train().stages[2][0].layers[3]
         image = torch.randn(2, part.in_channels, 16, 24, generator=torch.Generator().manual_seed(2)).bfloat16()
         weights = torch.randn(2, part.in_channels, 8, 12, generator=torch.Generator().manual_seed(3)).bfloat16()
