@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from TextGuidedSegLib.preprocessing import prepare_film
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, TextEncoder
 from TextGuidedSegLib.weights import DecisionConfig, file_sha256, find_model, load_network, verify, write_card
 from training.checkpoint import load_checkpoint
-from training.export import export, main
+from training.export import MANTISSA_BITS, export, main, rounded
 
 FILM = Image.from_array(chest_film(7, size=(80, 72)).array)
 
@@ -86,6 +87,47 @@ def test_the_shipped_network_computes_what_the_averaged_one_did(exported_model: 
     with torch.inference_mode():
         before, after = (one.eval()(image, tokenizer(["right lung"])).logits.sigmoid() for one in (averaged, shipped))
     assert torch.allclose(before, after, atol=0.02)
+
+
+@pytest.mark.parametrize("bits", [1, 5, MANTISSA_BITS])
+def test_rounding_keeps_as_many_bits_as_were_asked_for(bits: int) -> None:
+    values = torch.randn(5000, generator=torch.Generator().manual_seed(bits)).exp() * torch.tensor([-1.0, 1.0])[:, None]
+    once = rounded(values, bits)
+    assert ((once - values).abs() <= values.abs() * 2.0 ** -(bits + 1)).all()
+    assert torch.equal(rounded(once, bits), once)
+    assert torch.equal(rounded(-values, bits), -once)
+    mantissa = torch.frexp(once)[0] * 2.0 ** (bits + 1)
+    assert torch.equal(mantissa, mantissa.round())
+
+
+def test_rounding_leaves_what_is_representable_and_whole_numbers() -> None:
+    representable = torch.tensor([0.0, 1.0, -1.5, 2.0**-14, 1 + 2.0**-5])
+    assert torch.equal(rounded(representable, 5), representable)
+    assert torch.equal(rounded(torch.tensor([1025, 3]), 1), torch.tensor([1025, 3]))
+
+
+def test_a_rounded_export_packs_smaller_and_says_so(trained_run: Path, about_file: Path, tmp_path: Path) -> None:
+    packed, kernels = {}, {}
+    for bits in (MANTISSA_BITS, 5):
+        card = export(trained_run, about_file, tmp_path / str(bits), mantissa_bits=bits)
+        data = (tmp_path / str(bits) / "weights.safetensors").read_bytes()
+        packed[bits], kernels[bits] = len(zlib.compress(data)), load_file(tmp_path / str(bits) / "weights.safetensors")
+        assert card.figures["trained"].get("mantissa_bits", MANTISSA_BITS) == bits
+    assert packed[5] < 0.8 * packed[MANTISSA_BITS]
+    for name, exact in kernels[MANTISSA_BITS].items():
+        if exact.ndim < 2:
+            assert torch.equal(exact, kernels[5][name])
+        elif exact.is_floating_point():
+            assert torch.allclose(exact.float(), kernels[5][name].float(), rtol=2.0**-6 + 2.0**-11, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", [0, 11])
+def test_a_mantissa_of_other_bits_is_an_error(
+    bits: int, trained_run: Path, about_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments(trained_run, about_file, tmp_path / "out"), "--mantissa-bits", str(bits)]) == 2
+    assert f"keeps 1 to 10 bits, got {bits}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "tokenizer.json"])
