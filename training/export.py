@@ -6,8 +6,8 @@ python -m training.export --run runs/chest-xray --about training/models/chest-xr
 `--mean-with RUN` takes the mean of two runs' weights, of which one began with the other (Wortsman et al., Model soups,
 2022): it often does what each of them does, at the cost of one. `--mean-share` is the share of RUN in it.
 
-`--mantissa-bits 5` rounds the numbers of all matrices and kernels to that many bits behind the point, of the ten that
-float16 has. The file is no smaller, but packs to little more than half in archives and in the history of a repository.
+`--mantissa-bits 7` rounds the numbers of all matrices and kernels to that many bits behind the point, of the ten that
+float16 has. The file is no smaller, but packs a sixth smaller in archives and in the history of a repository.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def export(
 
     Raises:
         ValueError: A key of `about` or of the run's configuration is unknown or missing, `mean_with` has another
-            network or tokenizer, `share` is no share, or there are no so many bits.
+            network or tokenizer, `share` is no share, or `mantissa_bits` is out of range.
         OSError: A file is missing or cannot be written.
     """
     config, checkpoint = read_config(run / "config.json"), load_checkpoint(run / "checkpoint.pt")
@@ -113,7 +113,7 @@ def rounded(tensor: Tensor, mantissa_bits: int) -> Tensor:
         mantissa_bits: 1 to `MANTISSA_BITS`.
 
     Raises:
-        ValueError: There are no so many bits.
+        ValueError: `mantissa_bits` is out of range.
     """
     if not 1 <= mantissa_bits <= MANTISSA_BITS:
         msg = f"the mantissa of float16 keeps 1 to {MANTISSA_BITS} bits, got {mantissa_bits}"
