@@ -196,10 +196,14 @@ def window_coordinates(shape: Sequence[int], window: Sequence[tuple[int, int]], 
 
 def resized(coordinates: Tensor, grid: Sequence[int]) -> Tensor:
     """Coordinates `(B, *shape, D)` averaged over the cells of a coarser grid."""
-    channels_first = coordinates.movedim(-1, 1)
+    return averaged(coordinates.movedim(-1, 1), grid).movedim(1, -1)
+
+
+def averaged(maps: Tensor, grid: Sequence[int]) -> Tensor:
+    """Maps `(B, C, *shape)` averaged over the cells of a coarser grid of two or three axes."""
     if len(grid) == 2:
-        return functional.adaptive_avg_pool2d(channels_first, (grid[0], grid[1])).movedim(1, -1)
-    return functional.adaptive_avg_pool3d(channels_first, (grid[0], grid[1], grid[2])).movedim(1, -1)
+        return functional.adaptive_avg_pool2d(maps, (grid[0], grid[1]))
+    return functional.adaptive_avg_pool3d(maps, (grid[0], grid[1], grid[2]))
 
 
 def _along(organ: Tensor, axis: tuple[int, float]) -> Tensor:

@@ -188,7 +188,7 @@ def presence_limit(presence: Sequence[float], dice: Sequence[float]) -> float:
     if allowed == len(order):
         return 0.5
     # Rounded down, so that the first film that may not be lost is kept.
-    return min(0.5, math.floor(1000 * presence[order[allowed]]) / 1000)
+    return min(0.5, math.floor(1000 * float(presence[order[allowed]])) / 1000)
 
 
 def calibrate(

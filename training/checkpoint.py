@@ -27,7 +27,9 @@ class ExponentialMovingAverage:
     def update(self, network: nn.Module, step: int) -> None:
         """Move towards the network's present weights; `step` counts from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averaged = [parameter for parameter in self.network.parameters() if parameter.is_floating_point()]
+        averaged: list[torch.Tensor] = [
+            parameter for parameter in self.network.parameters() if parameter.is_floating_point()
+        ]
         present = [parameter.detach() for parameter in network.parameters() if parameter.is_floating_point()]
         torch._foreach_lerp_(averaged, present, 1 - decay)
         for buffer, source in zip(self.network.buffers(), network.buffers(), strict=True):

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from TextGuidedSegLib.contrastive_alignment import LevelMatch
+from TextGuidedSegLib.guidance import averaged
 from training.distributed import ALONE, Workers
 
 _TARGET_FLOOR = 1e-3  # of the largest weight: a pixel off the target is a poor match, not an impossible one
@@ -71,8 +72,7 @@ def contrast_loss(
     total = mask.new_zeros(())
     ranks = range(1, len(matches) + 1)  # deep levels carry more meaning: 0.1, 0.2, 0.3, 0.4 of four
     for match, weight in zip(matches, (rank / sum(ranks) for rank in ranks), strict=True):
-        pooled = functional.adaptive_avg_pool2d if len(match.grid) == 2 else functional.adaptive_avg_pool3d
-        pixels, target = draw_pixels(match.pixels, pooled(mask, match.grid), config.pixels, workers)
+        pixels, target = draw_pixels(match.pixels, averaged(mask, match.grid), config.pixels, workers)
         pixels = workers.gather(functional.normalize(pixels.float(), dim=2))[rows]
         tokens, saliency = (each[rows] for each in _gathered_tokens(match, workers))
         scores = semantic_scores(pixels, workers.gather(target)[rows], tokens, saliency, bonus=config.target_bonus)

@@ -19,7 +19,8 @@ from TextGuidedSegLib.io import read_image
 from training.datasets.chest_infection import split_sides
 from training.datasets.films import load_mask
 from training.datasets.index import Row
-from training.lung_zones import LEVELS, SIDES, LungZones, load_zones, side_bits, zone_bit
+from training.levels import LEVELS
+from training.lung_zones import SIDES, LungZones, load_zones, side_bits, zone_bit
 from training.metrics import mean, overlap
 from training.poses import MIRRORED, posed
 

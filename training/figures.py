@@ -223,8 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures = measure(options.weights, plan, options.jobs)
         trained = {key: value for key, value in known.items() if key == "trained"}
         write_card(model.folder, dataclasses.replace(model.card, figures=trained | figures))
-        with atomic_path(options.page) as part:
-            part.write_text(insert(page, table(figures)), encoding="utf-8")
+        with atomic_path(options.page) as staged:
+            staged.write_text(insert(page, table(figures)), encoding="utf-8")
     except (TextGuidedSegError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

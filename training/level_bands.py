@@ -73,7 +73,8 @@ def _heights(drawn: np.ndarray, lung: np.ndarray, edges: np.ndarray) -> np.ndarr
     height = (np.arange(lung.shape[1]) + 0.5 - top) / (bottom - top)
     rows = drawn.sum(axis=0, dtype=np.float64)
     histogram: np.ndarray = np.histogram(np.clip(height, edges[0], edges[-1]), bins=edges, weights=rows)[0]
-    return histogram / rows.sum()
+    shares: np.ndarray = histogram / rows.sum()
+    return shares
 
 
 def _band(shares: np.ndarray, edges: np.ndarray) -> list[float]:

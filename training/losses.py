@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from TextGuidedSegLib.guidance import averaged
 from TextGuidedSegLib.network import NetworkOutput
 from TextGuidedSegLib.symmetric_alignment import Plan
 from training.contrast import ContrastConfig, contrast_loss
@@ -126,7 +127,9 @@ def total_loss(
             workers=workers,
         )  # fmt: skip
     if output.map_logits:
-        each = torch.stack([cross_entropy_loss(logits, _shrunk(target, logits)) for logits in output.map_logits])
+        each = torch.stack(
+            [cross_entropy_loss(logits, averaged(target, logits.shape[2:])) for logits in output.map_logits]
+        )
         parts["similarity"] = each.mean()
     if output.presence_logits is not None:
         there = (truth.target.flatten(1).amax(dim=1) > 0.5).float()
@@ -148,7 +151,7 @@ def plan_loss(plan: Plan, target: Tensor) -> Tensor:
     Returns:
         `(B,)`, not negative.
     """
-    inside = _shrunk(target, plan.grid).flatten(1)  # (B, N)
+    inside = averaged(target, plan.grid).flatten(1)  # (B, N)
     words = plan.mass[:, :, 1:]
     sent, hit = words.sum(dim=1), (words * inside[:, :, None]).sum(dim=1)  # (B, K)
     valid = plan.mask[:, 1:].float()
@@ -166,7 +169,7 @@ def outside_loss(logits: Tensor, region: Tensor) -> Tensor:
         logits: `(B, 1, *shape)`.
         region: `(B, 1, *grid)` in [0, 1].
     """
-    probability = _shrunk(logits.sigmoid(), region)
+    probability = averaged(logits.sigmoid(), region.shape[2:])
     return (probability * (1 - region)).flatten(1).mean(dim=1)
 
 
@@ -174,14 +177,6 @@ def _padded(maps: Tensor, shape: tuple[int, ...], value: float = 0.0) -> Tensor:
     """`(B, 1, *shape)` with a value after the end of each axis, as the network pads its input."""
     missing = [large - small for small, large in zip(maps.shape[2:], shape, strict=bool(shape))]
     return functional.pad(maps, [pad for after in reversed(missing) for pad in (0, after)], value=value)
-
-
-def _shrunk(target: Tensor, like: Tensor | tuple[int, ...]) -> Tensor:
-    """Averages over the cells of a coarser grid."""
-    grid = like if isinstance(like, tuple) else tuple(like.shape[2:])
-    pool = functional.adaptive_avg_pool2d if len(grid) == 2 else functional.adaptive_avg_pool3d
-    shrunk: Tensor = pool(target, grid)
-    return shrunk
 
 
 def _mean_of(each: Tensor, chosen: Tensor, workers: Workers) -> Tensor:

@@ -70,7 +70,8 @@ class LungZones:
         to_left = ndimage.distance_transform_edt(~self.left)
         to_right = ndimage.distance_transform_edt(~self.right)
         nearer_left = to_left < to_right
-        return nearer_left if name == "left" else ~nearer_left
+        nearer: np.ndarray = nearer_left if name == "left" else ~nearer_left
+        return nearer
 
     def zone(self, side: str, levels: Collection[str]) -> np.ndarray:
         """Pixels of a side at the named levels: bands of that lung's height, see `training.levels`; they overlap.

@@ -15,7 +15,8 @@ from typing import Literal
 from training import grammar, grammar_volume
 from training.cut_truth import Places, caption_places, is_doubtful
 from training.datasets.index import Row
-from training.lung_zones import LEVELS, SIDES
+from training.levels import LEVELS
+from training.lung_zones import SIDES
 
 Expected = Literal["present", "empty", "unknown"]
 

@@ -174,7 +174,7 @@ class Run:
             msg = f"the loss is not finite at step {self.step}: {parts}; the last checkpoint is kept"
             raise FloatingPointError(msg)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.gradient_clip)
         if not norm.isfinite():
             msg = f"the gradient is not finite at step {self.step}: {parts}; the last checkpoint is kept"

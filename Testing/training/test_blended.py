@@ -13,7 +13,8 @@ from training.config import TrainConfig
 from training.datasets.blended import BlendedFilms, lay
 from training.datasets.chest_infection import LesionFilm
 from training.datasets.chest_structures import StructureFilm
-from training.lung_zones import LEVELS, LungZones, lung_box, tissue_levels
+from training.levels import LEVELS
+from training.lung_zones import LungZones, lung_box, tissue_levels
 from training.sources import build_sources
 
 SIZE = 96

@@ -20,10 +20,10 @@ from training import grammar
 from training.datasets.chest_infection import LesionFilm
 from training.datasets.chest_structures import StructureFilm
 from training.datasets.sample import Sample
+from training.levels import LEVELS
 from training.lung_zones import (
     EMPTY_MARGIN,
     LEAST_PART,
-    LEVELS,
     SIDES,
     Box,
     LungZones,
@@ -164,7 +164,8 @@ def _moved(array: np.ndarray, source: Box, goal: Box, *, mirrored: bool) -> np.n
 
 def _part(film: LesionFilm, side: str) -> np.ndarray:
     """Lesions of one side, `(I, J)` bool."""
-    return film.mask.astype(bool) & ((np.asarray(film.zone_map) & side_bits(side)) != 0)
+    part: np.ndarray = film.mask.astype(bool) & ((np.asarray(film.zone_map) & side_bits(side)) != 0)
+    return part
 
 
 def _other(side: str) -> str:

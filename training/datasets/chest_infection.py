@@ -17,10 +17,10 @@ from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import Row, read_index
 from training.datasets.sample import Sample
+from training.levels import LEVELS
 from training.lung_zones import (
     EMPTY_MARGIN,
     LEAST_PART,
-    LEVELS,
     SIDES,
     Box,
     LungZones,

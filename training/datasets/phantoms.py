@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from typing import get_args
 
 import numpy as np
 
-from TextGuidedSegLib.phantom import PhantomFilm, chest_film
+from TextGuidedSegLib.phantom import Level, PhantomFilm, chest_film
+from TextGuidedSegLib.phantom_anatomy import Side
 from TextGuidedSegLib.preprocessing import PreprocessingConfig, normalize
 from training import grammar
 from training.datasets.sample import Sample
 
-_PLACES = tuple((side, level) for side in ("left", "right") for level in grammar.LEVELS)
+_PLACES = tuple(itertools.product(get_args(Side), get_args(Level)))
 
 
 class PhantomFilms:
