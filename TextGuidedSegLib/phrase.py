@@ -236,7 +236,7 @@ def _home(items: Sequence[Item], vocabulary: Vocabulary) -> str | None:
 def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Statement:
     found = [item.term.name for item in items if item.kind == "finding" and not item.negated]
     denied = [item.term.name for item in items if item.kind == "finding" and item.negated]
-    named = unite(group.place for group in placed if not group.mark[0])
+    named = unite(group.place for group in placed if not (group.mark[0] or group.mark[1]))
     restored = unite(group.place for group in placed if group.mark[2])
     without = unite(group.place for group in placed if group.mark[0])
     if found or (named and not denied):

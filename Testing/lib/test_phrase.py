@@ -32,9 +32,10 @@ WORDS = st.sampled_from(
         "not", "without", "clear", "absent", "except", "but", "two", "one", "small", "image", "film", "side",
         "top", "bottom", "center", "LLL", "RML", "LV", "GGO", "l", "rt", "b/l", "viewer's", "middle-lobe",
         "zzqx", "worse", "than", "nothing", "present", "changes", "r/o", "h/o", "2/3", "thirds", "image-left",
+        "normal", "otherwise", "fully", "excluded", "seen", "spare", "obscuring",
     ]
 )  # fmt: skip
-SIGNS = st.sampled_from(["", "", "", "", ",", ".", "/", ":"])
+SIGNS = st.sampled_from(["", "", "", "", ",", ".", "/", ":", "\n"])
 PHRASES = st.lists(st.tuples(WORDS, SIGNS), min_size=1, max_size=12).map(
     lambda parts: " ".join(word + sign for word, sign in parts)
 )
@@ -121,7 +122,7 @@ def test_captions_of_all_zones_are_read_right_and_left_as_they_are(as_all: bool)
         ("opacity, viewer's left", "opacity, right"),
         ("small polyp, top left of the image", "small polyp, top left of the image"),
         ("\uff4ceft lung \u2013 \u201copacity\u201d", 'left lung - "opacity"'),
-        ("left\tlung\nopacity", "left lung opacity"),
+        ("left\tlung\u00a0opacity", "left lung opacity"),
         ("Please find the left lung", "left lung"),
         ("can you show me the LLL opacity, please?", "left lower lung opacity?"),
         ("where is the opacity in the right lung", "opacity in the right lung"),

@@ -100,7 +100,10 @@ def _grouped(words: list[Word], vocabulary: Vocabulary) -> list[Item]:
     start = 0
     while start < len(words):
         term, length = _match(words, texts, start, vocabulary)
-        named = _named_with_comma(words, items, start + length, texts[start : start + length], vocabulary)
+        end = _run_end(words, start)
+        named = _named_with_comma(words, items, texts[start:end], vocabulary)
+        if named is not None:
+            length = end - start
         if named is None:
             items.append(Item(term, words[start : start + length]))
         else:
@@ -109,14 +112,12 @@ def _grouped(words: list[Word], vocabulary: Vocabulary) -> list[Item]:
     return items
 
 
-def _named_with_comma(
-    words: list[Word], items: list[Item], end: int, texts: list[str], vocabulary: Vocabulary
-) -> Term | None:
-    """The structure of *hippocampus, anterior* and *ventricle, right*, as lists of anatomy write it."""
-    start = end - len(texts)
-    if not items or words[start].before != ", " or (end < len(words) and words[end].before in (" ", "-")):
+def _named_with_comma(words: list[Word], items: list[Item], run: list[str], vocabulary: Vocabulary) -> Term | None:
+    """The structure of *hippocampus, anterior part* and *ventricle (right)*, as lists of anatomy write it."""
+    start = sum(len(item.words) for item in items)
+    if not items or words[start].before not in (", ", " ("):
         return None
-    for whole in ([*texts, *items[-1].text.split()], [*items[-1].text.split(), *texts]):
+    for whole in ([*run, *items[-1].text.split()], [*items[-1].text.split(), *run]):
         found = vocabulary.match(whole, 0)
         if found is not None and found[0].kind == "structure" and found[1] == len(whole):
             return found[0]

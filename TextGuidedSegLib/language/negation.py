@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
+from TextGuidedSegLib.language.idioms import NORMAL, find_idioms
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item
 from TextGuidedSegLib.language.vocabulary import Term
 
-_NORMAL = frozenset({"normal", "unremarkable", "central", "midline"})
 _REST = frozenset({"otherwise", "rest", "remainder", "remaining", "elsewhere"})
 _ASIDE = frozenset({"without", "rather than", "instead of"})
 _OF_A_VERB = frozenset({"not", "without", "never", "doesn't", "doesnt", "don't", "dont", "didn't", "didnt"})
@@ -25,7 +25,7 @@ def mark_negation(items: list[Item]) -> None:
     has nothing. What follows its finding reaches to the place behind it: *opacity absent on the left, present on the
     right* is on the right.
     """
-    _find_normal(items)
+    find_idioms(items)
     _find_appearances(items)
     scope = _Scope()
     for position, item in enumerate(items):
@@ -69,12 +69,15 @@ class _Scope:
 def _deny(items: list[Item], position: int, scope: _Scope) -> None:
     """What a word that negates does to the words before and behind it."""
     item = items[position]
-    if item.term.name == "except":
+    if item.term.name == "except" and position + 1 < len(items):
         denied = scope.negated or scope.looked_back  # "lungs clear except the left base"
+        if any(items[earlier].text in NORMAL for earlier in _clause_before(items, position)):
+            _negate_back(items, position)  # "normal chest except the left base"
+            denied = True
         scope.set(negated=not denied, excepted=not denied, restored=denied)
     elif _cancels(items, position):
         scope.negated = False
-    elif item.term.name == "spared":
+    elif item.term.name in ("spared", "except"):  # "with apical sparing"
         for earlier in _clause_before(items, position):
             items[earlier].excepted = True
     elif _looks_back(items, position):
@@ -212,7 +215,8 @@ def _cancels(items: list[Item], position: int) -> bool:
         if following.first.starts_sentence or following.first.follows_pause:
             return False
         if earlier.kind == "negation":
-            return earlier.negated and earlier.term.name == "before" and earlier.text != items[position].text
+            is_other = earlier.text != items[position].text and not _is_description(items, position)
+            return earlier.negated and earlier.term.name == "before" and is_other
         if earlier.kind not in _TRANSPARENT:
             return False
     return False
@@ -259,26 +263,23 @@ def _negate_back(items: list[Item], position: int) -> None:
             items[earlier].term = Term("other", "rest")
 
 
-def _find_normal(items: list[Item]) -> None:
-    """*Heart normal* says that nothing is wrong there; *normal heart* is a heart."""
-    for earlier, item, following in zip_longest(items, items[1:], items[2:]):
-        if item is None or item.text not in _NORMAL or item.kind not in ("description", "level", "unknown"):
-            continue
-        ends = following is None or following.first.starts_sentence or following.first.follows_pause
-        named = earlier.kind in ("structure", "region") or earlier.text in ("size", "is", "are")
-        if ends and named and item.first.before == " ":
-            item.term = Term("negation", "clear")
-
-
 def _find_appearances(items: list[Item]) -> None:
-    """*Not obscuring the heart* says how a finding looks, neither that it is not there nor where it is."""
+    """*Not obscuring the heart* says how a finding looks, neither that it is not there nor where it is.
+
+    *Left lower lobe opacity obscuring the diaphragm* has said where; *opacity obscuring the left diaphragm* says it so.
+    """
     for position, (item, following) in enumerate(pairwise(items)):
-        if item.text not in _OF_A_VERB or following.term.name != "appearances":
-            continue  # "no blurring of the left diaphragm" denies something
+        has_place = any(earlier.kind in ("structure", "region") for earlier in items[:position])
+        if item.text in _OF_A_VERB and following.term.name == "appearances":
+            start = position + 2  # "no blurring of the left diaphragm" denies something
+        elif item.term.name == "appearances" and has_place:
+            start = position + 1
+        else:
+            continue
         for end, later in enumerate(items[position:], start=position):
             pauses = later.first.follows_pause or _ends_negation(items, end) or _starts_statement(items, end)
             is_elsewhere = later.kind == "finding" or (later.kind == "prepositions" and later.text != "of")
-            if end > position + 1 and (pauses or is_elsewhere):
+            if end >= start and (pauses or is_elsewhere):
                 break
             later.term = Term("other", "appearances")
 

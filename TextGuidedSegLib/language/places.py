@@ -171,12 +171,14 @@ def _without_comparisons(groups: list[Group]) -> list[Group]:
     What is compared with *bilateral* may be any place: *bilateral opacities, worst in the right base*.
     """
     has_claim = any(_is_claim(group) for group in groups)
+    names_both = any("both" in group.sides for group in groups)
     rest = [
         group
         for group, following in zip_longest(groups, groups[1:])
         if not (group.order == "S" or (has_claim and group.sides))
         or group.sides == ("both",)
         or not (group.links & {COMPARISON, COMPARED} or (following and COMPARISON in following.links))
+        or (BREAK in group.links and following and AND in following.links and not names_both)
     ]
     return rest if any(group.sides or group.levels for group in rest) else groups
 
@@ -296,7 +298,8 @@ def _is_claim(group: Group) -> bool:
 def _place(group: Group, context: Context, vocabulary: Vocabulary) -> Place:
     structure = group.structure
     home = group.home or context.home
-    if structure is None or (home and vocabulary.structure(structure).generic):
+    is_whole_chest = structure is not None and vocabulary.structure(structure).generic
+    if structure is None or (is_whole_chest and (home or group.region_structure)):  # "chest film, left base"
         is_picture = home is not None and vocabulary.structure(home).frame == "image"
         # A polyp's base is no base of a lung.
         structure = (None if is_picture else group.region_structure) or home or DEFAULT_STRUCTURE

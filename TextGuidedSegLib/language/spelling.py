@@ -24,6 +24,17 @@ _SHORT_SIDES = {"lft": "left", "lef": "left", "rgt": "right", "rht": "right"}
 _MOST_REMEMBERED = 10_000
 
 
+def _misleading(terms: Mapping[Words, Term]) -> set[str]:
+    """Words that turn a phrase round and are near to words of every day: *want* is no *wasnt*, *sinus* no *minus*."""
+    denying = {
+        words[0]
+        for words, term in terms.items()
+        if len(words) == 1 and term.kind == "negation" and term.name != "clear"
+    }
+    short = {word.replace("'", "") for word in denying if "'" in word}
+    return {word for word in denying if len(word) <= _SHORTEST_FUNCTION_WORD or "'" in word} | short
+
+
 class Speller:
     """Corrects single words.
 
@@ -46,7 +57,11 @@ class Speller:
                     function.add(word)
         self.known = frozenset({*self._content, *function, *others, *never})
         self._targets = [word for word in self._content if len(word) >= _SHORTEST]
-        self._targets += [word for word in function - self._content.keys() if len(word) >= _SHORTEST_FUNCTION_WORD]
+        self._targets += [
+            word
+            for word in function - self._content.keys() - _misleading(terms)
+            if len(word) >= _SHORTEST_FUNCTION_WORD
+        ]
         single = [(words[0], term.kind) for words, term in terms.items() if len(words) == 1]
         self._two_word_terms = frozenset(words for words, term in terms.items() if len(words) == 2)
         self._joined = frozenset(word for word, kind in single if kind in KINDS.values())

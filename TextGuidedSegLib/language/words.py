@@ -21,6 +21,9 @@ _SIGNS = str.maketrans(
 )
 _COMMA = re.compile(r" ?([,;]) ?")
 _SPACES = re.compile(r"\s+")
+# A new line pauses: a list of findings has no other sign between them, and broken text bears a comma.
+_NEW_LINE = re.compile(r"(?<=[^\W_])[^\S\n]*\n\s*(?=[^\W_])")
+_LINE_ENDS = str.maketrans(dict.fromkeys((0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029), "\n"))
 # Full stops inside an abbreviation: "r.u.l."
 _DOTTED = re.compile(r"(?<![^\W_])(?:[a-z]\.){2,}(?:[a-z](?![^\W_]))?")
 _SENTENCE_ENDS = frozenset(".;!?")
@@ -63,11 +66,12 @@ class Word:
 
 
 def clean(text: str) -> str:
-    """Lower case, one kind of quote and dash, single spaces, one space after a comma.
+    """Lower case, one kind of quote and dash, single spaces, one space after a comma, which a new line becomes.
 
     Cleaning what is clean changes nothing.
     """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).translate(_SIGNS)
+    text = _NEW_LINE.sub(", ", text.translate(_LINE_ENDS).strip())
     # Control characters end words; invisible ones (zero width, direction marks) do not.
     kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
     plain = _DOTTED.sub(lambda match: match.group().replace(".", ""), "".join(kept))

@@ -1,0 +1,113 @@
+"""Turns of phrase that deny, or only seem to: *not clearly seen*, *not fully excluded*, *heart normal*.
+
+They are named before the reach of negations is settled (`language.negation`).
+"""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, Item
+from TextGuidedSegLib.language.vocabulary import Term
+
+NORMAL = frozenset({"normal", "unremarkable", "central", "midline", "unaffected", "uninvolved", "free"})
+# Of a bare side, too: "left normal"; a free or central left is no such statement.
+_NORMAL_SIDE = frozenset({"normal", "unremarkable", "unaffected", "uninvolved"})
+_DENYING = frozenset({"not", "never", "isn't", "isnt", "aren't", "arent", "wasn't", "wasnt", "weren't", "werent"})
+_UNABLE = frozenset({"cannot", "can't", "cant", "couldn't", "couldnt"})
+_EXCLUDED = frozenset({"excluded", "ruled out"})
+_TOUCHED = frozenset({"involved", "affected"})
+_HELPING = frozenset({"be", "been", "well", "yet"})
+_NO_PASSIVE = frozenset({"only"})
+_VERBS = frozenset({"size", "is", "are", "was", "were", "looks", "look", "appears", "appear"})
+
+
+def find_idioms(items: list[Item]) -> None:
+    """Name the words of such turns by what they do together."""
+    for position in range(len(items)):
+        _name_passive(items, position)
+        _name_rest(items, position)
+    _name_normal(items)
+
+
+def _name_passive(items: list[Item], position: int) -> None:
+    """*Effusion not clearly visualized* denies what stands before; *not fully excluded*, *not normal* deny nothing."""
+    start = items[position].text
+    if start not in _DENYING | _UNABLE:
+        return
+    end = position + 1
+    while end < len(items) and _is_adverb(items[end]):
+        end += 1
+    run = items[position + 1 : end + 1]
+    if end == len(items) or any(item.first.starts_sentence or item.first.follows_pause for item in run):
+        return
+    if start in _UNABLE and run[0].text != "be":
+        return
+    if items[end].text in _EXCLUDED | _NORMAL_SIDE:
+        items[position].term = Term("other", "not_a_negation")
+    elif items[end].text in _TOUCHED or (items[end].term.name == "statements" and items[end].text not in _NO_PASSIVE):
+        items[position].term = Term("negation", "after")
+    else:
+        return
+    for item in run:
+        item.term = Term("other", "passive")
+
+
+def _is_adverb(item: Item) -> bool:
+    return item.text in _HELPING or (item.text.endswith("ly") and item.kind not in NAMED_PLACE_KINDS)
+
+
+def _name_rest(items: list[Item], position: int) -> None:
+    """*Opacity in an otherwise clear lung*: the rest takes nothing from what is named."""
+    following = items[position + 1 : position + 2]
+    if items[position].text != "otherwise" or not following or not any(item.kind == "finding" for item in items):
+        return
+    end = _end_of_places(items, position + 2)
+    if (following[0].term.name == "clear" or following[0].text in NORMAL) and end > position + 2:
+        for item in items[position:end]:
+            item.term = Term("other", "rest")
+
+
+def _name_normal(items: list[Item]) -> None:
+    """*Heart normal* says that nothing is wrong there; *normal heart* is a heart, but beside a finding it has none."""
+    for earlier, item, following in zip_longest(items, items[1:], items[2:]):
+        if item is None or item.text not in NORMAL or item.kind not in ("description", "level", "unknown"):
+            continue
+        ends = following is None or following.first.starts_sentence or following.first.follows_pause
+        named = earlier.kind in ("structure", "region") or earlier.text in _VERBS
+        if ends and (named or (earlier.kind == "side" and item.text in _NORMAL_SIDE)) and _is_said_of(item):
+            item.term = Term("negation", "clear")
+    if any(item.kind == "finding" for item in items):
+        for position, item in enumerate(items):
+            if item.text in ("normal", "unremarkable") and _is_of_its_own(items, position):
+                item.term = Term("negation", "clear")
+
+
+def _is_said_of(item: Item) -> bool:
+    return item.first.before in (" ", ": ", " - ")
+
+
+def _is_of_its_own(items: list[Item], position: int) -> bool:
+    """*Right basal opacity, normal left lung*: a clause of its own, with nothing but a place in it."""
+    before = items[position - 1] if position else None
+    first = items[position].first
+    starts = before is None or first.starts_sentence or first.follows_pause or first.is_joined
+    if not starts and before is not None and before.kind not in ("conjunctions", "terminators"):
+        return False
+    end = _end_of_places(items, position + 1)
+    nouns = any(item.kind in ("structure", "region") for item in items[position + 1 : end])
+    if not nouns or end == len(items):
+        return nouns
+    behind = items[end]
+    pauses = behind.first.starts_sentence or behind.first.follows_pause or behind.first.is_joined
+    return pauses or behind.kind in ("conjunctions", "terminators")
+
+
+def _end_of_places(items: list[Item], start: int) -> int:
+    """End of the words for one place, with no pause inside."""
+    end = start
+    while end < len(items) and items[end].kind in NAMED_PLACE_KINDS:
+        if items[end].first.starts_sentence or items[end].first.follows_pause or items[end].first.is_joined:
+            break
+        end += 1
+    return end
