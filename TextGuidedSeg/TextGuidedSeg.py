@@ -204,15 +204,20 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
             callbacks: Whom to tell on the way.
 
         Returns:
-            One record for each phrase, in their order; see `PhraseRecord`.
+            One record for each phrase, in their order; see `PhraseRecord`. A phrase that needs a region of interest has
+            none, which is logged, if others are answered.
 
         Raises:
             PhraseError: A phrase is empty or too long.
             WeightsError: There is no such model.
             ImageError: There is no volume, no model reads it, or no voxel of it lies in the region.
-            TextGuidedSegError: The run failed, was cancelled, or another one is under way; or packages are missing.
+            TextGuidedSegError: The run failed, was cancelled, or another one is under way; or packages are missing; or
+                a callback of another run waits, whose end would never be told.
             ValueError: The threshold is out of range.
         """
+        if wait and self.client.isTelling:
+            msg = "a callback cannot wait for another run, because nothing is told meanwhile; pass wait=False"
+            raise TextGuidedSegError(msg)
         lines = phrasesIn(phrases) if isinstance(phrases, str) else list(phrases)
         _requireReadable(lines or [""])
         if volume is None:

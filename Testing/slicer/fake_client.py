@@ -37,6 +37,7 @@ class FakeClient:
         self.asked: list[dict[str, Any]] = []
         self.released = self.stopped = 0
         self.state, self.loadedModel, self.recentLog = "stopped", None, ()
+        self.isTelling = False
         self._steps: list[Callable[[], None]] = []
         self._callbacks: Any = None
 
@@ -66,8 +67,21 @@ class FakeClient:
 
     def poll(self) -> None:
         """Do the next step."""
-        if self._steps:
-            self._steps.pop(0)()
+        if self._steps and not self.isTelling:
+            self.isTelling = True
+            try:
+                self._steps.pop(0)()
+            finally:
+                self.isTelling = False
+
+    def refuse(self, phrase: str, kind: str, sentence: str) -> None:
+        """Of the run that was asked for last, answer one phrase with a failure."""
+        from TextGuidedSegPanel.inferenceRecords import Failure
+
+        callbacks, number = self._callbacks, len(self.asked)
+        index = self.asked[-1]["phrases"].index(phrase)
+        # A step of progress begins the run, each phrase has one of progress and one of its result.
+        self._steps[2 + 2 * index] = lambda: callbacks.onError(Failure(number, index, kind, sentence))
 
     def run(self) -> None:
         """Do all steps."""

@@ -122,6 +122,20 @@ def test_enter_gives_the_segment_what_a_new_segment_would_get(editing, left_lung
     assert editing.node.GetSegmentation().GetNumberOfSegments() == 2
 
 
+def test_the_image_says_which_model_is_asked(segment_editor, module, client) -> None:
+    from TextGuidedSegPanel import terms
+    from TextGuidedSegPanel.exampleControls import sampleFolder
+    from TextGuidedSegPanel.modelFolder import installedModels
+    from TextGuidedSegPanel.samples import loadSample, samplesIn
+
+    terms.accept(installedModels()[0]["mr-structures"])  # those of the film's model are not asked for
+    head = next(sample for sample in samplesIn(sampleFolder()) if "Head" in sample.path.name)
+    editing = Editing(loadSample(head), client)
+    editing.run(head.phrase)
+    assert [one["model"] for one in client.asked] == ["mr-structures"]
+    editing.editor.deleteLater()
+
+
 @pytest.mark.parametrize("mode", ["Replace", "Add", "Subtract"])
 def test_the_segment_is_replaced_added_to_or_subtracted_from(editing, left_lung, mode: str) -> None:
     before = drawn(editing.shape)

@@ -42,6 +42,26 @@ def test_the_text_map_of_the_image_before_goes(list_widget, client, answer, film
     assert len(maps) == 1
 
 
+def test_no_map_of_the_image_before_lies_on_the_next(list_widget, client, answer, scene, tmp_path) -> None:
+    for name in ("one", "two"):
+        add_film(scene, name=name)
+    answer(tmp_path / "mine")
+    list_widget.ui.worklistVolumesButton.click()
+    list_widget.ui.overlayContentBox.currentIndex = 1
+    client.run()
+    parameters = list_widget.logic.getParameters()
+    assert parameters.probabilityMap is not None
+    list_widget.ui.worklistNextButton.click()
+    assert (parameters.pseudoImage, parameters.probabilityMap) == (None, None)
+    assert not [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        if node.GetAttribute("TextGuidedSeg.Role")
+    ]
+    client.run()
+    assert parameters.probabilityMap is not None
+
+
 def test_the_scene_does_not_fill_up(list_widget, client, answer, films, scene) -> None:
     open_folder(list_widget, answer, films)
     client.run()

@@ -6,18 +6,20 @@ import slicer
 from slicer.i18n import tr as _
 
 from TextGuidedSegLib.errors import TextGuidedSegError
+from TextGuidedSegLib.weights import Model
 
 from . import terms
 from .answers import editSentence
 from .editedSegment import MODES, EditedSegment
 from .inferenceRecords import Failure
 from .machineSettings import chosenDevice, chosenModel
+from .modelChoice import suitableModel
 from .modelFolder import installedModels, referenceOf
 from .parameters import Parameters, parametersOf
 from .phraseLine import PhraseLine, chipsOf
 from .phrases import phrasesIn, remembered
 from .requirements import neededPackages
-from .results import PhraseRecord
+from .results import PhraseRecord, VolumeSnapshot
 from .runner import Runner
 from .runView import RunView
 from .segmentationRun import RunCallbacks, SegmentationRun
@@ -40,6 +42,7 @@ class EffectControls:
         self._runner = Runner()
         self._view = RunView(ui, editSentence)
         self._models, self._modelProblem = installedModels()
+        self._suitable: tuple[tuple[VolumeSnapshot, str], tuple[Model | None, str]] | None = None
         self._isInstalled = False
         self._line = PhraseLine(ui.phraseEdit, self._onEnter, self._onPhrase)
         ui.modeBox.addItems([_("Replace"), _("Add"), _("Subtract")])
@@ -52,6 +55,7 @@ class EffectControls:
         """The effect was chosen: look at what is there now."""
         self._isInstalled = all(one.isReady for one in neededPackages())
         self._models, self._modelProblem = installedModels()
+        self._suitable = None
         self.update()
 
     def end(self) -> None:
@@ -69,7 +73,7 @@ class EffectControls:
             self._ui.phraseEdit.text = phrase
         mode = self._effect.parameter(MODE)
         self._ui.modeBox.currentIndex = MODES.index(mode) if mode in MODES else 0
-        history, model = _panelParameters(), chosenModel(self._models)
+        history, (model, _why) = _panelParameters(), self._model()
         self._line.suggest(history.history if history else (), model.card.phrases if model else ())
         self._updateButton()
 
@@ -86,14 +90,25 @@ class EffectControls:
 
     def _whyUnfit(self) -> str:
         """What the module's own panel has to settle first; empty if nothing."""
-        model = chosenModel(self._models)
         if not self._isInstalled:
             return _("Packages are missing: install them in the module Text Guided Segmentation.")
+        model, why = self._model()
         if model is None:
-            return self._modelProblem or _("No model is installed.")
+            return why
         if not terms.areAccepted(model):
             return _("Accept the terms of the model first, in the module Text Guided Segmentation.")
         return ""
+
+    def _model(self) -> tuple[Model | None, str]:
+        """The model that reads the source volume, that of the user's choice if it does; none, and why."""
+        node, chosen = self._effect.parameterSetNode(), chosenModel(self._models)
+        volumeNode = node.GetSourceVolumeNode() if node is not None else None
+        if volumeNode is None or chosen is None:
+            return chosen, "" if chosen else self._modelProblem or _("No model is installed.")
+        asked = (VolumeSnapshot.of(volumeNode), chosen.card.name)
+        if self._suitable is None or self._suitable[0] != asked:  # typing shall not read the image at every key
+            self._suitable = asked, suitableModel(volumeNode, tuple(self._models.values()), (chosen,))
+        return self._suitable[1]
 
     def _whyNot(self) -> str:
         node = self._effect.parameterSetNode()
@@ -141,7 +156,7 @@ class EffectControls:
         run = SegmentationRun(node.GetSourceVolumeNode(), phrases, node.GetSegmentationNode(), callbacks)
         self._view.begin()
         try:
-            model = chosenModel(self._models)
+            model, _why = self._model()
             self._runner.start(run, model=referenceOf(model), device=chosenDevice())
         except TextGuidedSegError as error:
             self._onError(Failure(0, None, type(error).__name__, str(error)))

@@ -163,6 +163,11 @@ class InferenceClient:
         finally:
             self._polling = False
 
+    @property
+    def isTelling(self) -> bool:
+        """Whether a callback is being called: whoever waits for another run in it waits forever."""
+        return self._polling
+
     def waitUntilIdle(self, timeoutS: float | None = None) -> bool:
         """Poll until every request is finished, for scripts; False if the time is over before."""
         end = None if timeoutS is None else time.monotonic() + timeoutS

@@ -34,12 +34,14 @@ class Panel:
 
     Args:
         ui: Widgets by name.
-        logic: `TextGuidedSegLogic`, or anything with its `start`, `cancel`, `isBusy`, `results` and `history`.
+        logic: `TextGuidedSegLogic`, or anything with its `start`, `cancel`, `isBusy`, `getParameters`, `results` and
+            `history`.
     """
 
     def __init__(self, ui, logic) -> None:
         self._ui, self._logic = ui, logic
         self._parameters = None
+        self._isAwaited = False  # what ran as soon as packages are installed waits until the panel is shown again
         self._overlay = OverlayControls(ui, logic.results)
         self._region = RegionControls(ui, self._onRegionMoved, self._largestRegion)
         self._memory = MemoryControls(ui)
@@ -75,6 +77,9 @@ class Panel:
         self._segments.setParameters(parameters)
         self._worklist.setParameters(parameters)
         self.update()
+        if parameters is not None and self._isAwaited:
+            self._isAwaited = False
+            self._onEnter()
 
     def update(self) -> None:
         """Follow the parameters."""
@@ -104,6 +109,7 @@ class Panel:
 
     def forget(self) -> None:
         """The scene closes."""
+        self._isAwaited = False
         self._worklist.forget()
         self._corrections.forget()
         self._overlay.forget()
@@ -164,6 +170,9 @@ class Panel:
         return "" if self._entry.phrases() else _("Type what to segment.")
 
     def _onEnter(self) -> None:
+        if self._parameters is None:
+            self._isAwaited = True
+            return
         if self._logic.isBusy or self._whyNot():
             return
         if self._setup.isReadyFor(self._onEnter):
@@ -220,15 +229,18 @@ class Panel:
         self._updateButton()
 
     def _onResult(self, record: PhraseRecord) -> None:
-        if self._parameters is None:
-            return
-        wasModified = self._parameters.StartModify()  # the panel follows all of it at once
+        # With another module shown the panel follows nothing, but what came is there when it is shown again.
+        parameters = self._parameters if self._parameters is not None else self._logic.getParameters()
+        wasModified = parameters.StartModify()  # the panel follows all of it at once
         if record.pseudoImageNode is not None:
-            self._parameters.pseudoImage = record.pseudoImageNode
+            parameters.pseudoImage = record.pseudoImageNode
         if record.segmentId:
-            self._parameters.segmentation = record.segmentationNode
-            self._segments.select(record.segmentId)
-        self._parameters.EndModify(wasModified)
+            parameters.segmentation, parameters.segmentId = record.segmentationNode, record.segmentId
+            if self._parameters is not None:
+                self._segments.select(record.segmentId)
+            else:
+                parameters.threshold = min(max(record.threshold, 0.01), 0.99)
+        parameters.EndModify(wasModified)
         self._view.result(record)
         self._memory.note(record)
         self._overlay.update(self._parameters)

@@ -172,6 +172,10 @@ class Results:
         self._lookedAt = found or self._lookedAt
         return found is not None
 
+    def lookAtNothing(self) -> None:
+        """Have `showMap` show nothing until the next answer or `lookAt`, as when another image is shown."""
+        self._lookedAt = None
+
     def showMap(self, content: str, node=None):
         """Fill a volume node with a map of the phrase looked at: the last answered one, or that of `lookAt` since.
 
@@ -188,6 +192,8 @@ class Results:
         if node is None or self._mapped.get(node.GetID()) is not result:
             values = {TEXT_MAP: result.pseudoImage, PROBABILITY: result.probability}[content].whole()
             node = makeSoftMap(values, volumeNode, result.phrase, content=content, node=node)
+            scene = node.GetScene()
+            self._mapped = {key: shown for key, shown in self._mapped.items() if scene.GetNodeByID(key) is not None}
             self._mapped[node.GetID()] = result
         return node
 

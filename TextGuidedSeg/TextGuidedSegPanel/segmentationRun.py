@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from .scene import imageFromVolume
 
 DROPPED = "Dropped"
 """Kind of failure: the result came, but what it belongs to is gone."""
+OF_ONE_PHRASE = frozenset({errors.RegionNeededError.__name__})
+"""Kinds of failures that concern a phrase and not the run."""
 
 
 def _ignore(_news: Any) -> None:
@@ -138,13 +141,20 @@ class SegmentationRun:
         self.fail(Failure(0, None, DROPPED, _("The scene was closed while a phrase ran: the result was dropped.")))
         self.finish()
 
+    @property
+    def isAnswered(self) -> bool:
+        """Something was answered, and all that went wrong is that another phrase needs a region of interest."""
+        return bool(self.records) and (self.failure is None or self.failure.kind in OF_ONE_PHRASE)
+
     def raiseFailure(self) -> None:
-        """Raise what went wrong, as an error of the library.
+        """Raise what went wrong, as an error of the library; log what concerns one phrase of several.
 
         Raises:
             TextGuidedSegError: The class that `failure.kind` names, or this one.
         """
-        if self.failure is not None:
+        if self.failure is not None and self.isAnswered:
+            logging.warning(self.failure.sentence)
+        elif self.failure is not None:
             kind = getattr(errors, self.failure.kind, errors.TextGuidedSegError)
             raise kind(self.failure.sentence)
 

@@ -20,6 +20,8 @@ class UndoHistory:
             history = slicer.vtkSegmentationHistory()
             history.SetMaximumNumberOfStates(MOST_STEPS)
             history.SetSegmentation(segmentationNode.GetSegmentation())
+            scene = segmentationNode.GetScene()
+            self._histories = {key: one for key, one in self._histories.items() if scene.GetNodeByID(key) is not None}
             self._histories[segmentationNode.GetID()] = history
         history.SaveState()
 

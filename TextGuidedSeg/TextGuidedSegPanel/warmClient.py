@@ -42,6 +42,11 @@ class WarmClient:
         """The last lines of the process's log."""
         return self.client.recentLog
 
+    @property
+    def isTelling(self) -> bool:
+        """Whether a callback is being called, which must not wait for another run."""
+        return self.client.isTelling
+
     def segment(self, image: Image, phrases: Sequence[str], **options) -> int:
         """As `InferenceClient.segment`; the callbacks come by themselves."""
         requestId = self.client.segment(image, phrases, **options)

@@ -42,15 +42,16 @@ class WorklistHost:
         return self._logic.isBusy
 
     def show(self, volumeNode, segmentationNode, phrases: Sequence[str]) -> None:
-        """Choose image, segmentation and phrases; the map of the image before would lie on the wrong one and goes."""
+        """Choose image, segmentation and phrases; the maps of the image before would lie on the wrong one and go."""
         if self.parameters is None:
             return
-        before = self.parameters.pseudoImage
+        self._logic.results.lookAtNothing()  # else the panel would fill a new map with the old one
+        before = [node for node in (self.parameters.pseudoImage, self.parameters.probabilityMap) if node is not None]
+        self.parameters.pseudoImage = self.parameters.probabilityMap = None
+        for node in before:
+            slicer.mrmlScene.RemoveNode(node)
         self.parameters.inputVolume, self.parameters.segmentation = volumeNode, segmentationNode
         self.parameters.segmentId = ""
-        if before is not None:
-            self.parameters.pseudoImage = None
-            slicer.mrmlScene.RemoveNode(before)
         self.parameters.severalPhrases = len(phrases) > 1
         if len(phrases) > 1:
             self.parameters.phrases = "\n".join(phrases)

@@ -18,7 +18,7 @@ from . import worklistScene as scene
 from .answers import answerSentence
 from .inferenceRecords import Failure
 from .results import PhraseRecord
-from .segmentationRun import DROPPED
+from .segmentationRun import DROPPED, OF_ONE_PHRASE
 from .worklist import DECISIONS, Case, Worklist, WorklistError
 from .worklistLabels import LabelMap, readLabelMap, writeLabelMap
 from .worklistMasks import addMasks
@@ -169,10 +169,10 @@ class WorklistSession:
             self.problem = ""
             if failure is not None and failure.kind in _INTERRUPTED:
                 self.problem = failure.sentence
-            elif failure is not None:
+            elif failure is not None and not (records and failure.kind in OF_ONE_PHRASE):
                 self.worklist.note("failed", failure.sentence)
             else:
-                self._takeAnswers(records)
+                self._takeAnswers(records, "" if failure is None else failure.sentence)
 
     def keep(self) -> None:
         """Save what was drawn and not saved yet, as before the panel is left.
@@ -236,8 +236,9 @@ class WorklistSession:
             # The decision stands; only what was drawn is gone, and the sentence says so.
             self.problem = str(error)
 
-    def _takeAnswers(self, records: Sequence[PhraseRecord]) -> None:
+    def _takeAnswers(self, records: Sequence[PhraseRecord], unanswered: str) -> None:
         sentences = [answerSentence(one.answer, one.phrase, one.segmentName) for one in records]
+        sentences += [unanswered] if unanswered else []
         self._color()
         if self._proposed is None:
             self._proposed = scene.fingerprint(self.opened)
