@@ -65,6 +65,34 @@ def test_an_answer_that_comes_while_another_module_is_shown_is_there_on_return(w
     assert first.GetSegmentation().GetNumberOfSegments() == 2
 
 
+def test_segments_of_another_image_get_a_segmentation_of_their_own(widget, client, scene) -> None:
+    ask(widget, "left lung")
+    client.run()
+    parameters = widget.logic.getParameters()
+    first, other = parameters.segmentation, add_film(scene, name="another patient")
+    widget.ui.inputVolumeSelector.setCurrentNode(other)
+    assert (parameters.segmentation, parameters.pseudoImage) == (None, None)
+    ask(widget, "right lung")
+    client.run()
+    assert first.GetSegmentation().GetNumberOfSegments() == 1
+    role = first.GetReferenceImageGeometryReferenceRole()
+    assert parameters.segmentation.GetNodeReference(role) is other
+
+
+def test_images_of_one_study_share_a_segmentation(widget, client, scene, film) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    study = hierarchy.CreateStudyItem(hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Doe"), "chest")
+    other = add_film(scene, name="same patient")
+    for node in (film, other):
+        hierarchy.CreateItem(study, node)
+    ask(widget, "left lung")
+    client.run()
+    parameters = widget.logic.getParameters()
+    first = parameters.segmentation
+    widget.ui.inputVolumeSelector.setCurrentNode(other)
+    assert parameters.segmentation is first
+
+
 def test_what_was_asked_for_before_an_installation_waits_for_the_panel(widget, client) -> None:
     widget.ui.phraseEdit.text = "left lung"
     widget.exit()

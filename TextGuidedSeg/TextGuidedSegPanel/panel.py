@@ -22,6 +22,7 @@ from .results import PhraseRecord
 from .runView import RunView
 from .segmentationRun import RunCallbacks, SegmentationRun
 from .segmentControls import SegmentControls
+from .segments import isOfAnotherStudy
 from .setupPage import SetupPage
 from .worklistHost import WorklistHost
 from .worklistView import WorklistView
@@ -40,7 +41,7 @@ class Panel:
 
     def __init__(self, ui, logic) -> None:
         self._ui, self._logic = ui, logic
-        self._parameters = None
+        self._parameters = self._volumeNode = None
         self._isAwaited = False  # what ran as soon as packages are installed waits until the panel is shown again
         self._overlay = OverlayControls(ui, logic.results)
         self._region = RegionControls(ui, self._onRegionMoved, self._largestRegion)
@@ -72,6 +73,7 @@ class Panel:
     def setParameters(self, parameters) -> None:
         """Show and change these parameters; None for none, as while the scene closes."""
         self._parameters = parameters
+        self._volumeNode = parameters.inputVolume if parameters is not None else None
         self._entry.setParameters(parameters)
         self._corrections.setParameters(parameters)
         self._segments.setParameters(parameters)
@@ -83,6 +85,7 @@ class Panel:
 
     def update(self) -> None:
         """Follow the parameters."""
+        self._leaveSegmentation()
         self._entry.update()
         self._segments.update()
         self._corrections.update()
@@ -144,6 +147,21 @@ class Panel:
     def _onModelChanged(self) -> None:
         self._setExamples()
         self._updateButton()
+
+    def _leaveSegmentation(self) -> None:
+        """Another image was chosen: segments of it do not belong with those of a stranger."""
+        parameters = self._parameters
+        if parameters is None or parameters.inputVolume is self._volumeNode:
+            return
+        self._volumeNode = parameters.inputVolume
+        node = parameters.segmentation
+        if node is not None and self._volumeNode is not None and isOfAnotherStudy(node, self._volumeNode):
+            wasModified = parameters.StartModify()
+            parameters.segmentation, parameters.segmentId = None, ""
+            # Its maps stay in the scene, but no longer lie on the views.
+            parameters.pseudoImage = parameters.probabilityMap = None
+            self._logic.results.lookAtNothing()
+            parameters.EndModify(wasModified)
 
     def _followImage(self) -> None:
         self._models.follow(self._parameters.inputVolume if self._parameters is not None else None, self._region.region)

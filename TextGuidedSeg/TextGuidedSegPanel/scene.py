@@ -201,13 +201,24 @@ def _filled(line) -> slice:
 def placeInStudyOf(volumeNode, node) -> None:
     """Put a node beside the volume in the subject hierarchy, below the same patient and study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(volumeNode.GetScene())
-    volumeItem = hierarchy.GetItemByDataNode(volumeNode)
-    parentItem = hierarchy.GetItemParent(volumeItem) if volumeItem else hierarchy.GetSceneItemID()
+    parentItem = _studyItemOf(volumeNode, hierarchy)
     item = hierarchy.GetItemByDataNode(node)
     if item:
         hierarchy.SetItemParent(item, parentItem)
     else:
         hierarchy.CreateItem(parentItem, node)
+
+
+def areOfOneStudy(node, other) -> bool:
+    """Whether two nodes have one study, or another folder of the subject hierarchy, in common."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    study = _studyItemOf(node, hierarchy)
+    return study == _studyItemOf(other, hierarchy) and study != hierarchy.GetSceneItemID()
+
+
+def _studyItemOf(node, hierarchy) -> int:
+    item = hierarchy.GetItemByDataNode(node)
+    return hierarchy.GetItemParent(item) if item else hierarchy.GetSceneItemID()
 
 
 def isPicture(volumeNode) -> bool:

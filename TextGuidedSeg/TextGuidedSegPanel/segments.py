@@ -10,7 +10,7 @@ import slicer
 from TextGuidedSegLib.errors import TextGuidedSegError
 
 from .provenance import Provenance, readProvenance, writeProvenance
-from .scene import arrayOf, boundingBox, orientedMask, placeInStudyOf
+from .scene import areOfOneStudy, arrayOf, boundingBox, orientedMask, placeInStudyOf
 
 COLORS = (
     (0.90, 0.62, 0.00),
@@ -178,6 +178,12 @@ def uniqueSegmentName(segmentation, phrase: str) -> str:
         number += 1
         name = f"{wanted} ({number})"
     return name
+
+
+def isOfAnotherStudy(segmentationNode, volumeNode) -> bool:
+    """Whether a segmentation was made on another image that is not of the volume's study; without one none is known."""
+    reference = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+    return reference is not None and reference is not volumeNode and not areOfOneStudy(reference, volumeNode)
 
 
 def _lieOn(volumeNode, segmentationNode) -> None:
