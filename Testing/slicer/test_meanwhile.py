@@ -93,6 +93,23 @@ def test_images_of_one_study_share_a_segmentation(widget, client, scene, film) -
     assert parameters.segmentation is first
 
 
+def test_after_undo_the_newest_segment_that_is_left_is_chosen(widget, client) -> None:
+    for phrase in ("left lung", "right lung"):
+        ask(widget, phrase)
+        client.run()
+    parameters = widget.logic.getParameters()
+    first, second = parameters.segmentation.GetSegmentation().GetSegmentIDs()
+    widget.ui.undoButton.click()
+    assert parameters.segmentId == first
+    assert widget.ui.thresholdSlider.enabled
+    assert "left lung" in parameters.pseudoImage.GetName()
+    widget.ui.undoButton.click()
+    widget.ui.redoButton.click()
+    widget.ui.redoButton.click()
+    assert parameters.segmentId in (first, second)
+    assert widget.ui.thresholdSlider.enabled
+
+
 def test_what_was_asked_for_before_an_installation_waits_for_the_panel(widget, client) -> None:
     widget.ui.phraseEdit.text = "left lung"
     widget.exit()

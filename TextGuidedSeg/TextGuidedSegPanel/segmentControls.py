@@ -86,8 +86,17 @@ class SegmentControls:
 
     def _onUndo(self) -> None:
         self._logic.history.undo(self._parameters.segmentation)
-        self._onChanged()
+        self._chooseNewest()
 
     def _onRedo(self) -> None:
         self._logic.history.redo(self._parameters.segmentation)
+        self._chooseNewest()
+
+    def _chooseNewest(self) -> None:
+        """Where the chosen segment went with a step, the newest that is left is chosen."""
+        segmentation = self._parameters.segmentation.GetSegmentation()
+        ids = segmentation.GetSegmentIDs()
+        if ids and segmentation.GetSegment(self._parameters.segmentId) is None:
+            self._logic.results.lookAt(self._parameters.segmentation, ids[-1])
+            self.select(ids[-1])
         self._onChanged()
