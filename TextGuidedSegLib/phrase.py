@@ -246,7 +246,9 @@ def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Stateme
         if excepted and not named:
             named = tuple(Place(place.structure, "none") for place in excepted)  # "opacity, not on the left"
         both_said = not set(found).isdisjoint(denied) and _overlap(named, without)
-        left_over = subtract(named, excepted)
+        # "Lungs are clear. Left basal nodule": what is clear takes nothing from where a finding is.
+        spared = [group.place for group in placed if group.mark[1]]
+        left_over = subtract(named, excepted) or (subtract(named, spared) if found else ())
         denied_all = bool(named) and not left_over  # "left lung, no left lung"
         return _Statement(found[0] if found else None, left_over, negated=False, contradictory=both_said or denied_all)
     spared = [group.place for group in placed if group.mark[1]]

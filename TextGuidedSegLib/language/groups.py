@@ -61,7 +61,7 @@ def _with_compared_sides(groups: list[Group]) -> list[Group]:
 
 
 def _are_compared(first: Group, second: Group) -> bool:
-    if COMPARISON not in second.links or second.links & {BREAK, FINDING, COMMA} or first.mark != second.mark:
+    if COMPARISON not in second.links or second.links & {BREAK, COMMA} or first.mark != second.mark:
         return False
     if not (second.order == "S" or (first.order == "S" and second.order.startswith("S"))):
         return False

@@ -10,16 +10,23 @@ from itertools import zip_longest
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, Item
 from TextGuidedSegLib.language.vocabulary import Term
 
-NORMAL = frozenset({"normal", "unremarkable", "central", "midline", "unaffected", "uninvolved", "free"})
+NORMAL = frozenset(
+    {"normal", "unremarkable", "central", "midline", "unaffected", "uninvolved", "free", "sharp", "intact", "preserved"}
+)
 # Of a bare side, too: "left normal"; a free or central left is no such statement.
 _NORMAL_SIDE = frozenset({"normal", "unremarkable", "unaffected", "uninvolved"})
 _DENYING = frozenset({"not", "never", "isn't", "isnt", "aren't", "arent", "wasn't", "wasnt", "weren't", "werent"})
 _UNABLE = frozenset({"cannot", "can't", "cant", "couldn't", "couldnt"})
 _EXCLUDED = frozenset({"excluded", "ruled out"})
-_TOUCHED = frozenset({"involved", "affected"})
+_TOUCHED = frozenset({"involved", "affected", "enlarged", "deviated", "shifted", "displaced"})
+_BEFORE_PLACES = frozenset({"normal", "unremarkable", "sharp", "intact", "midline"})
 _HELPING = frozenset({"be", "been", "well", "yet"})
 _NO_PASSIVE = frozenset({"only"})
-_VERBS = frozenset({"size", "is", "are", "was", "were", "looks", "look", "appears", "appear"})
+# What may stand between a place and the word that calls it normal: verbs, adverbs, what of it is meant.
+_BETWEEN = frozenset(
+    {"is", "are", "was", "were", "looks", "look", "appears", "appear", "remains", "remain", "otherwise", "grossly"}
+    | {"essentially", "completely", "entirely", "size", "volumes", "vasculature", "vascularity", "vessels"}
+)
 
 
 def find_idioms(items: list[Item]) -> None:
@@ -74,12 +81,13 @@ def _name_normal(items: list[Item]) -> None:
         if item is None or item.text not in NORMAL or item.kind not in ("description", "level", "unknown"):
             continue
         ends = following is None or following.first.starts_sentence or following.first.follows_pause
-        named = earlier.kind in ("structure", "region") or earlier.text in _VERBS
+        ends = ends or following.kind == "terminators" or following.text == "in"  # "normal in size"
+        named = earlier.kind in ("structure", "region") or earlier.text in _BETWEEN
         if ends and (named or (earlier.kind == "side" and item.text in _NORMAL_SIDE)) and _is_said_of(item):
             item.term = Term("negation", "clear")
     if any(item.kind == "finding" for item in items):
         for position, item in enumerate(items):
-            if item.text in ("normal", "unremarkable") and _is_of_its_own(items, position):
+            if item.text in _BEFORE_PLACES and _is_of_its_own(items, position):
                 item.term = Term("negation", "clear")
 
 

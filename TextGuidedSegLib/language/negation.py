@@ -10,7 +10,7 @@ from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item
 from TextGuidedSegLib.language.vocabulary import Term
 
 _REST = frozenset({"otherwise", "rest", "remainder", "remaining", "elsewhere"})
-_ASIDE = frozenset({"without", "rather than", "instead of"})
+_ASIDE = frozenset({"without", "not", "rather than", "instead of"})
 _OF_A_VERB = frozenset({"not", "without", "never", "doesn't", "doesnt", "don't", "dont", "didn't", "didnt"})
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
@@ -29,6 +29,8 @@ def mark_negation(items: list[Item]) -> None:
     _find_appearances(items)
     scope = _Scope()
     for position, item in enumerate(items):
+        if position == scope.until:
+            scope.set()
         if _ends_negation(items, position) or (scope.negated and _starts_statement(items, position)):
             scope = _Scope(reach=scope.reach)
         if scope.negated and _belongs_to_the_first(items, position):
@@ -53,6 +55,7 @@ class _Scope:
         restored: They are taken out of what is negated.
         looked_back: The sentence said that what stands before is not there.
         reach: End of the place of a negation that looked back.
+        until: End of an exception that the phrase begins with.
     """
 
     negated: bool = False
@@ -60,6 +63,7 @@ class _Scope:
     restored: bool = False
     looked_back: bool = False
     reach: int = 0
+    until: int = 0
 
     def set(self, *, negated: bool = False, excepted: bool = False, restored: bool = False) -> None:
         """Forget the old ones."""
@@ -69,8 +73,13 @@ class _Scope:
 def _deny(items: list[Item], position: int, scope: _Scope) -> None:
     """What a word that negates does to the words before and behind it."""
     item = items[position]
-    if item.term.name == "except" and position + 1 < len(items):
+    behind = items[position + 1] if position + 1 < len(items) else None
+    is_last = behind is None or behind.first.follows_pause or behind.first.starts_sentence
+    if item.term.name == "except" and not is_last:
+        scope.until = _end_of_exception(items, position)
+        rest = items[scope.until :] if scope.until else []
         denied = scope.negated or scope.looked_back  # "lungs clear except the left base"
+        denied = denied or any(later.kind == "negation" or later.text in NORMAL for later in rest)
         if any(items[earlier].text in NORMAL for earlier in _clause_before(items, position)):
             _negate_back(items, position)  # "normal chest except the left base"
             denied = True
@@ -87,6 +96,14 @@ def _deny(items: list[Item], position: int, scope: _Scope) -> None:
         scope.set(negated=True)
         if ":" in item.first.before or _stands_between(items, position):
             _negate_back(items, position)
+
+
+def _end_of_exception(items: list[Item], position: int) -> int:
+    """*Except for the left base, lungs are clear*: the end of an exception that begins a sentence; 0 for another."""
+    if position and not items[position].first.starts_sentence:
+        return 0
+    ends = (end for end, item in enumerate(items) if end > position and item.first.follows_pause)
+    return next(ends, 0)
 
 
 def _stands_between(items: list[Item], position: int) -> bool:
@@ -198,7 +215,7 @@ def _starts_statement(items: list[Item], position: int) -> bool:
         return False
     kinds: set[str] = set()
     for offset, later in enumerate(items[position:]):
-        pauses = later.first.follows_pause and ":" not in later.first.before  # "left lung: opacity"
+        pauses = later.first.follows_pause and not later.first.follows_colon  # "left lung: opacity"
         separate = later.kind in ("conjunctions", "alternatives", "negation") or pauses
         if offset and (separate or _ends_negation(items, position + offset)):
             break
@@ -232,9 +249,8 @@ def _looks_back(items: list[Item], position: int) -> bool:
         return False
     # "Opacity on the left, none on the right", "left opacity and clear right lung"
     is_joined = position > 0 and (items[position - 1].kind == "conjunctions" or item.first.is_joined)
-    if (is_joined and stated_behind) or (
-        _is_listed(items, position) and any(one.kind in _STATED for one in items[position + 1 :])
-    ):
+    is_listed = item.first.follows_pause and not item.first.follows_colon
+    if (is_joined and stated_behind) or (is_listed and any(one.kind in _STATED for one in items[position + 1 :])):
         return False
     return any(items[earlier].kind in _STATED for earlier in _clause_before(items, position))
 
@@ -247,7 +263,7 @@ def _is_listed(items: list[Item], position: int) -> bool:
 def _is_answer(items: list[Item], position: int) -> bool:
     """*Effusion: no*, *effusion - no*: a word that else stands before what it negates."""
     item = items[position]
-    if item.term.name != "before" or not (":" in item.first.before or " - " in item.first.before):
+    if item.term.name != "before" or not item.first.follows_colon:
         return False
     following = items[position + 1] if position + 1 < len(items) else None
     return following is None or following.first.starts_sentence or following.first.follows_pause

@@ -179,6 +179,7 @@ def _without_comparisons(groups: list[Group]) -> list[Group]:
         or group.sides == ("both",)
         or not (group.links & {COMPARISON, COMPARED} or (following and COMPARISON in following.links))
         or (BREAK in group.links and following and AND in following.links and not names_both)
+        or (AND in group.links and not names_both)
     ]
     return rest if any(group.sides or group.levels for group in rest) else groups
 

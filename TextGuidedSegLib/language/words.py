@@ -23,6 +23,10 @@ _COMMA = re.compile(r" ?([,;]) ?")
 _SPACES = re.compile(r"\s+")
 # A new line pauses: a list of findings has no other sign between them, and broken text bears a comma.
 _NEW_LINE = re.compile(r"(?<=[^\W_])[^\S\n]*\n\s*(?=[^\W_])")
+# No statement ends with these: the line was only too long.
+_WRAPPED = re.compile(
+    r"(?<![^\W_])(is|are|was|were|be|been|not|no|the|an?|of|in|at|on|and|or|with|without|except|for|but)\s*\n\s*"
+)
 _LINE_ENDS = str.maketrans(dict.fromkeys((0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029), "\n"))
 # Full stops inside an abbreviation: "r.u.l."
 _DOTTED = re.compile(r"(?<![^\W_])(?:[a-z]\.){2,}(?:[a-z](?![^\W_]))?")
@@ -60,6 +64,11 @@ class Word:
         return not _COMPARISONS.isdisjoint(self.before)
 
     @property
+    def follows_colon(self) -> bool:
+        """A colon or a dash between spaces stands before this word: *left lung - clear*."""
+        return ":" in self.before or " - " in self.before
+
+    @property
     def follows_pause(self) -> bool:
         """A comma, a colon, a bracket or a dash between spaces stands before this word."""
         return " - " in self.before or not _PAUSES.isdisjoint(self.before)
@@ -71,7 +80,8 @@ def clean(text: str) -> str:
     Cleaning what is clean changes nothing.
     """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).translate(_SIGNS)
-    text = _NEW_LINE.sub(", ", text.translate(_LINE_ENDS).strip())
+    text = _WRAPPED.sub(r"\1 ", text.translate(_LINE_ENDS))
+    text = _NEW_LINE.sub(", ", text.strip())
     # Control characters end words; invisible ones (zero width, direction marks) do not.
     kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
     plain = _DOTTED.sub(lambda match: match.group().replace(".", ""), "".join(kept))
