@@ -76,14 +76,7 @@ def _deny(items: list[Item], position: int, scope: _Scope) -> None:
     behind = items[position + 1] if position + 1 < len(items) else None
     is_last = behind is None or behind.first.follows_pause or behind.first.starts_sentence
     if item.term.name == "except" and not is_last:
-        scope.until = _end_of_exception(items, position)
-        rest = items[scope.until :] if scope.until else []
-        denied = scope.negated or scope.looked_back  # "lungs clear except the left base"
-        denied = denied or any(later.kind == "negation" or later.text in NORMAL for later in rest)
-        if any(items[earlier].text in NORMAL for earlier in _clause_before(items, position)):
-            _negate_back(items, position)  # "normal chest except the left base"
-            denied = True
-        scope.set(negated=not denied, excepted=not denied, restored=denied)
+        _except(items, position, scope)
     elif _cancels(items, position):
         scope.negated = False
     elif item.term.name in ("spared", "except"):  # "with apical sparing"
@@ -96,6 +89,18 @@ def _deny(items: list[Item], position: int, scope: _Scope) -> None:
         scope.set(negated=True)
         if ":" in item.first.before or _stands_between(items, position):
             _negate_back(items, position)
+
+
+def _except(items: list[Item], position: int, scope: _Scope) -> None:
+    """What follows is taken out of what is named, or out of what is not there: *lungs clear except the left base*."""
+    scope.until = _end_of_exception(items, position)
+    rest = items[scope.until :] if scope.until else []
+    denied = scope.negated or scope.looked_back
+    denied = denied or any(later.kind == "negation" or later.text in NORMAL for later in rest)
+    if any(items[earlier].text in NORMAL for earlier in _clause_before(items, position)):
+        _negate_back(items, position)  # "normal chest except the left base"
+        denied = True
+    scope.set(negated=not denied, excepted=not denied, restored=denied)
 
 
 def _end_of_exception(items: list[Item], position: int) -> int:
