@@ -25,6 +25,7 @@ SEGMENTATION_SUFFIXES = (".seg.nrrd",)
 IMAGE_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
 PICTURE_SUFFIXES = (".png",)
 
+_KEPT_OF_NAME = 40  # letters of a file's name in that of its temporary file, which must not be too long
 _ORTHOGONAL = 1e-4  # largest cosine between two axes that NIfTI can hold without moving voxels visibly
 
 
@@ -39,13 +40,15 @@ def check_output(path: str | Path, suffixes: Sequence[str]) -> Path:
         The path with links resolved.
 
     Raises:
-        ImageError: Wrong ending, a folder of that name, or a parent folder that is missing or cannot be written.
+        ImageError: Wrong ending, a folder of that name, a name that is no Unicode text, or a parent folder that is
+            missing or cannot be written.
     """
     path = Path(path)
     if not path.name.lower().endswith(tuple(suffixes)):
         msg = f"{path}: cannot write this kind of file; expected a name ending in {' or '.join(suffixes)}"
         raise ImageError(msg)
     target = Path(os.path.realpath(path))
+    itk.file_name(target)
     folder = target.parent
     if target.is_dir():
         msg = f"{path}: is a folder; expected the name of a file to write"
@@ -71,7 +74,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     # A name of our own instead of `tempfile`, whose files only their owner may read.
-    part = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name}")
+    part = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name[-_KEPT_OF_NAME:]}")
     try:
         yield part
         part.replace(target)
@@ -140,17 +143,21 @@ def write_image(
 
     Args:
         path: File ending in one of `IMAGE_SUFFIXES`.
-        array: `(I, J, K)`; bool and uint8 are written as uint8, everything else as float32.
+        array: `(I, J, K)`, or `(I, J, K, 3)` for colors; bool and uint8 are written as uint8, else as float32.
         geometry: Grid of the array.
         metadata: Key to value for the header; NIfTI has no room for it and drops it.
 
     Raises:
-        ImageError: The array does not fit the grid, NIfTI cannot hold the grid, or the file cannot be written.
+        ImageError: The array does not fit the grid, NIfTI cannot hold it, or the file cannot be written.
     """
     target = check_output(path, IMAGE_SUFFIXES)
-    _check_grid(array, geometry)
+    _check_grid(array[..., 0] if array.ndim == 4 else array, geometry)
+    is_nifti = target.name.lower().endswith((".nii", ".nii.gz"))
+    if is_nifti and array.ndim == 4:
+        msg = f"{target}: NIfTI is not written with colors; write .nrrd or .mha instead"
+        raise ImageError(msg)
     axes = geometry.affine_ijk_to_ras[:3, :3] / geometry.spacing_mm
-    if target.name.lower().endswith((".nii", ".nii.gz")) and np.abs(axes.T @ axes - np.eye(3)).max() > _ORTHOGONAL:
+    if is_nifti and np.abs(axes.T @ axes - np.eye(3)).max() > _ORTHOGONAL:
         msg = f"{target}: the axes of this image are not at right angles, which NIfTI cannot hold; write .nrrd instead"
         raise ImageError(msg)
     kept = array.astype(np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32, copy=False)

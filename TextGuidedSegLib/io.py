@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from TextGuidedSegLib.errors import GeometryError, ImageError
 from TextGuidedSegLib.files import itk
-from TextGuidedSegLib.files.completeness import check_complete, exif_orientation
+from TextGuidedSegLib.files.completeness import asked_orientation, check_complete
 from TextGuidedSegLib.files.dicom_film import FILM_TAGS, IMAGE_ORIENTATION, MODALITY, film_from_dicom
 from TextGuidedSegLib.files.dicom_series import check_slices, find_series
 from TextGuidedSegLib.files.file_formats import EXPECTED, IMAGE_IO, PICTURE_FORMATS, FileFormat, identify
@@ -37,6 +37,10 @@ MAX_VOXELS = 1_000_000_000
 
 _SLICE_THICKNESS = "0018|0050"
 
+# Modalities as some machines write them, and as DICOM has them.
+_OTHER_NAMES = {"DR": "DX"}
+# Orientations of TIFF that exchange rows and columns: ITK mirrors these files instead. It follows the others.
+_QUARTER_TURNS = (5, 6, 7, 8)
 # NIfTI: zero in both says that the file knows nothing of the patient's directions.
 _NIFTI_CODES = ("qform_code", "sform_code")
 _ORIENTATION_LOST = (
@@ -119,9 +123,16 @@ def _picture(array: NDArray[Any], file_format: FileFormat, path: Path) -> Image:
         msg = f"{path}: the file has {pages} pages; expected one picture: save the page to be segmented on its own"
         raise ImageError(msg)
     warnings = [ORIENTATION_ASSUMED]
-    if file_format == "jpeg" and exif_orientation(path) != 1:
+    turn = asked_orientation(path, file_format)
+    if file_format == "tiff" and turn in _QUARTER_TURNS:
+        msg = (
+            f"{path}: the file asks to be turned by a quarter (orientation {turn}), which is not read; save it upright"
+        )
+        raise ImageError(msg)
+    if file_format in ("jpeg", "png") and turn != 1:
         warnings.append(
-            "This JPEG asks viewers to turn it (EXIF orientation) but is taken as stored: save it upright first."
+            f"This {file_format.upper()} asks viewers to turn it (EXIF orientation) but is taken as stored: save it "
+            "upright first."
         )
     geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES)
     return Image(array, geometry, FILM_CODES, "film", spacing_known=False, warnings=tuple(warnings), source=str(path))
@@ -129,6 +140,9 @@ def _picture(array: NDArray[Any], file_format: FileFormat, path: Path) -> Image:
 
 def _dicom_image(array: NDArray[Any], geometry: Geometry, header: itk.Header, path: Path) -> Image:
     modality = header.tags.get(MODALITY)
+    if modality in _OTHER_NAMES:
+        modality = _OTHER_NAMES[modality]
+        header = replace(header, tags={**header.tags, MODALITY: modality})
     frames = geometry.shape[2]
     if image_kind(geometry, modality) == "film":
         return film_from_dicom(array, geometry, header.tags, str(path))

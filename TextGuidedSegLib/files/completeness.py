@@ -19,7 +19,7 @@ from TextGuidedSegLib.files.file_formats import FileFormat
 
 _Bytes = bytes | mmap.mmap
 
-_CHUNK = 1 << 20
+_CHUNK, _PACKED_CHUNK = 1 << 20, 1 << 16
 _META_HEADER_BYTES = 1 << 16
 _META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
 
@@ -54,12 +54,27 @@ def check_complete(path: Path, file_format: FileFormat) -> None:
         raise ImageError(msg)
 
 
-def exif_orientation(path: Path) -> int:
-    """How a complete JPEG asks viewers to turn it: 1 (upright; also if it does not say) to 8."""
-    for marker, segment in _jpeg_segments(path.read_bytes()):
-        if marker == _EXIF_SEGMENT and segment.startswith(b"Exif\0\0"):
-            return (_tiff_tags(segment[6:]).get(_ORIENTATION) or [1])[0]
+def asked_orientation(path: Path, file_format: FileFormat) -> int:
+    """How a complete JPEG, PNG or TIFF asks viewers to turn it: 1 (upright; also if it does not say) to 8."""
+    if file_format == "tiff":
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _orientation(data)
+    if file_format == "jpeg":
+        for marker, segment in _jpeg_segments(path.read_bytes()):
+            if marker == _EXIF_SEGMENT and segment.startswith(b"Exif\0\0"):
+                return _orientation(segment[6:])
+    if file_format == "png":
+        for kind, at, size in _png_chunks(path):
+            if kind == b"eXIf":
+                return _orientation(path.read_bytes()[at : at + size])
     return 1
+
+
+def _orientation(tags: _Bytes) -> int:
+    try:
+        return (_tiff_tags(tags).get(_ORIENTATION) or [1])[0]
+    except struct.error:
+        return 1
 
 
 def _nifti(path: Path) -> bool:
@@ -121,10 +136,25 @@ def _meta(path: Path) -> bool:
         needed = values * int(fields.get("ElementNumberOfChannels", "1")) * _META_BYTES.get(element, 0)
     data = fields.get("ElementDataFile", "")
     if data.upper() == "LOCAL":
-        return path.stat().st_size - header_bytes >= needed
+        is_long_enough = path.stat().st_size - header_bytes >= needed
+        packed = fields.get("CompressedData", "False").lower() == "true"
+        return is_long_enough and not (packed and not _inflates(path, header_bytes))
     # A list or a pattern of files is left to ITK, which names the one that is missing.
     named = data and not data.upper().startswith("LIST") and "%" not in data
     return not named or (path.parent / data).stat().st_size >= needed
+
+
+def _inflates(path: Path, start: int) -> bool:
+    """Whether what is compressed from a place on can be unpacked to its end; ITK takes what it gets."""
+    unpacker = zlib.decompressobj()
+    with path.open("rb") as file:
+        file.seek(start)
+        try:
+            while not unpacker.eof and (chunk := file.read(_PACKED_CHUNK)):
+                unpacker.decompress(chunk)
+        except zlib.error:
+            return False
+    return unpacker.eof
 
 
 def _jpeg(path: Path) -> bool:
@@ -149,16 +179,21 @@ def _jpeg_segments(data: _Bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _png(path: Path) -> bool:
+    return any(kind == b"IEND" and at + size + 4 <= path.stat().st_size for kind, at, size in _png_chunks(path))
+
+
+def _png_chunks(path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Kind of each chunk, where its data begins, and how long that is; a checksum follows."""
     length = path.stat().st_size
     with path.open("rb") as file:
         at = 8
-        while at + 12 <= length:  # a chunk is its length, its kind, its data and a checksum
+        while at + 12 <= length:
             file.seek(at)
             size, kind = struct.unpack(">I4s", file.read(8))
-            at += 12 + size
+            yield kind, at + 8, size
             if kind == b"IEND":
-                return bool(at <= length)
-    return False
+                return
+            at += 12 + size
 
 
 def _bmp(path: Path) -> bool:

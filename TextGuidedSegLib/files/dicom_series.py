@@ -17,6 +17,8 @@ _SERIES_DESCRIPTION = "0008|103e"
 _IMAGE_POSITION = "0020|0032"
 _SLICE_TAGS = (MODALITY, _SERIES_DESCRIPTION, _IMAGE_POSITION, IMAGE_ORIENTATION)
 
+# How far slices may lie aside of a straight stack: what rounded positions and directions in headers make of one.
+_SHEARED_MM, _SHEARED_SHARE = 0.1, 0.01
 _SAME_PLACE_MM = 1e-3
 _UNEVEN = 0.05  # of the median step; scanners round positions to 0.01 mm, a missing slice is 1.0
 _PARALLEL = 1e-3  # largest difference of a direction cosine within one series
@@ -52,7 +54,7 @@ def check_slices(paths: Sequence[Path]) -> tuple[str | None, tuple[str, ...]]:
         The modality, and warnings about slices that are missing or unevenly spaced.
 
     Raises:
-        ImageError: The files do not say where they lie, are not parallel, or share a place (time points).
+        ImageError: The files do not say where they lie, are not parallel, share a place (time points), or drift aside.
     """
     tags = [itk.read_header(path, IMAGE_IO["dicom"], _SLICE_TAGS).tags for path in paths]
     folder = paths[0].parent
@@ -67,7 +69,16 @@ def check_slices(paths: Sequence[Path]) -> tuple[str | None, tuple[str, ...]]:
         msg = f"{folder}: the {len(paths)} slices of the series are not parallel; give the series without its localizer"
         raise ImageError(msg)
     normal = np.cross(orientations[0, :3], orientations[0, 3:])
-    steps = np.diff(np.sort(positions @ normal))
+    heights = positions @ normal
+    aside = positions - heights[:, None] * normal
+    drift, height = np.linalg.norm(aside - aside[0], axis=1).max(), np.ptp(heights)
+    if drift > _SHEARED_MM + _SHEARED_SHARE * height:
+        msg = (
+            f"{folder}: the slices do not lie straight above each other (up to {drift:.1f} mm aside over {height:.1f} "
+            "mm, as with a tilted gantry); resample the series to a straight grid"
+        )
+        raise ImageError(msg)
+    steps = np.diff(np.sort(heights))
     if steps.min() < _SAME_PLACE_MM:
         msg = (
             f"{folder}: several of the {len(paths)} images lie at the same place (time points or contrasts); "

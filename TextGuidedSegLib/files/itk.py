@@ -91,7 +91,7 @@ def read_slices(paths: Sequence[Path]) -> tuple[NDArray[Any], Geometry]:
     with _image_errors(paths[0].parent):
         reader = SimpleITK.ImageSeriesReader()
         reader.SetImageIO("GDCMImageIO")
-        reader.SetFileNames([str(path) for path in paths])
+        reader.SetFileNames([file_name(path) for path in paths])
         return _from_sitk(reader.Execute())
 
 
@@ -100,22 +100,23 @@ def dicom_series(folder: Path) -> dict[str, list[Path]]:
     import SimpleITK
 
     with _image_errors(folder):
-        names = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        names = SimpleITK.ImageSeriesReader.GetGDCMSeriesIDs(file_name(folder))
         return {
-            name: [Path(file) for file in SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), name)]
+            name: [Path(file) for file in SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(file_name(folder), name)]
             for name in names
         }
 
 
 def write_voxels(path: Path, array: NDArray[Any], geometry: Geometry, metadata: Mapping[str, str]) -> None:
-    """Write `(I, J, K)` on its grid as NRRD, NIfTI or MetaImage, compressed, in the format the suffix names.
+    """Write `(I, J, K)`, or `(I, J, K, 3)` with colors, on its grid, compressed, in the format the suffix names.
 
     Raises:
         RuntimeError: ITK could not write.
     """
     import SimpleITK
 
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    ordered = np.ascontiguousarray(array.transpose(2, 1, 0, *range(3, array.ndim)))
+    image = SimpleITK.GetImageFromArray(ordered, isVector=array.ndim == 4)
     direction = _LPS_FROM_RAS @ (geometry.affine_ijk_to_ras[:3, :3] / geometry.spacing_mm)
     image.SetSpacing(geometry.spacing_mm.tolist())
     image.SetDirection(direction.ravel().tolist())
@@ -123,7 +124,7 @@ def write_voxels(path: Path, array: NDArray[Any], geometry: Geometry, metadata: 
     for key, value in metadata.items():
         image.SetMetaData(key, value)
     with _quiet():
-        SimpleITK.WriteImage(image, str(path), useCompression=True)
+        SimpleITK.WriteImage(image, file_name(path), useCompression=True)
 
 
 def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
@@ -135,7 +136,23 @@ def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
     import SimpleITK
 
     with _quiet():
-        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ascontiguousarray(rgb), isVector=True), str(path))
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.ascontiguousarray(rgb), isVector=True), file_name(path))
+
+
+def file_name(path: Path) -> str:
+    """The path as ITK takes it.
+
+    Raises:
+        ImageError: The name is no Unicode text, as in archives of old systems: ITK would end the whole process.
+    """
+    name = str(path)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = name.encode("utf-8", "replace").decode()
+        msg = f"{shown}: the file name has letters of an unknown encoding; rename the file or its folder"
+        raise ImageError(msg) from error
+    return name
 
 
 def reason(error: BaseException) -> str:
@@ -155,7 +172,7 @@ def _reader(path: Path, image_io: str) -> Any:
 
     reader = SimpleITK.ImageFileReader()
     reader.SetImageIO(image_io)
-    reader.SetFileName(str(path))
+    reader.SetFileName(file_name(path))
     return reader
 
 
@@ -178,9 +195,11 @@ def _image_errors(path: Path) -> Iterator[None]:
             yield
     except RuntimeError as error:
         said = reason(error)
-        advice = "the file is damaged or cut off: export or copy it again"
+        advice = "the file is damaged or of a kind that is not read: copy or export it again"
         if "orthonormal" in said:
             advice = "its axes are not at right angles: resample it to a straight grid"
+        elif "Unknown PixelType" in said:
+            advice = "save it without transparency, in gray or in colors"
         msg = f"{path}: cannot be read ({said}); {advice}"
         raise ImageError(msg) from error
 
