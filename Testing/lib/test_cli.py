@@ -48,6 +48,7 @@ class TestAnswered:
         assert (summary["voxels"], summary["presence"]) == (90 * 80, 0.97)
         assert summary["centroid_ras_mm"] == pytest.approx([-39.5, 0, -44.5])
         assert "taken as displayed" in " ".join(summary["warnings"])
+        assert (summary["image"], summary["spacing_known"]) == (str(film_file), False)
         assert summary["seconds"] > 0
         assert {f"--{name}": Path(path) for name, path in summary["outputs"].items()} == outputs
         assert sorted(outputs["--out"].parent.iterdir()) == sorted(outputs.values())
