@@ -77,11 +77,12 @@ def _name_rest(items: list[Item], position: int) -> None:
 
 def _name_normal(items: list[Item]) -> None:
     """*Heart normal* says that nothing is wrong there; *normal heart* is a heart, but beside a finding it has none."""
-    for earlier, item, following in zip_longest(items, items[1:], items[2:]):
+    for position, (earlier, item, following) in enumerate(zip_longest(items, items[1:], items[2:])):
         if item is None or item.text not in NORMAL or item.kind not in ("description", "level", "unknown"):
             continue
         ends = following is None or following.first.starts_sentence or following.first.follows_pause
         ends = ends or following.kind == "terminators" or following.text == "in"  # "normal in size"
+        ends = ends or (following.kind == "conjunctions" and _is_statement(items[position + 3 :]))
         named = earlier.kind in ("structure", "region") or earlier.text in _BETWEEN
         if ends and (named or (earlier.kind == "side" and item.text in _NORMAL_SIDE)) and _is_said_of(item):
             item.term = Term("negation", "clear")
@@ -89,6 +90,16 @@ def _name_normal(items: list[Item]) -> None:
         for position, item in enumerate(items):
             if item.text in _BEFORE_PLACES and _is_of_its_own(items, position):
                 item.term = Term("negation", "clear")
+
+
+def _is_statement(items: list[Item]) -> bool:
+    """*And right lung has apical opacity*: a finding with its place before the next pause."""
+    kinds: set[str] = set()
+    for item in items:
+        if item.first.starts_sentence or item.first.follows_pause or item.kind in ("terminators", "negation"):
+            break
+        kinds.add(item.kind)
+    return "finding" in kinds and not NAMED_PLACE_KINDS.isdisjoint(kinds)
 
 
 def _is_said_of(item: Item) -> bool:

@@ -14,6 +14,7 @@ _ASIDE = frozenset({"without", "not", "rather than", "instead of"})
 _OF_A_VERB = frozenset({"not", "without", "never", "doesn't", "doesnt", "don't", "dont", "didn't", "didnt"})
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
+_ARTICLES = frozenset({"the", "a", "an"})
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})
 
 
@@ -29,7 +30,7 @@ def mark_negation(items: list[Item]) -> None:
     _find_appearances(items)
     scope = _Scope()
     for position, item in enumerate(items):
-        if position == scope.until:
+        if position == scope.until or (scope.negated and _names_the_other(items, position)):
             scope.set()
         if _ends_negation(items, position) or (scope.negated and _starts_statement(items, position)):
             scope = _Scope(reach=scope.reach)
@@ -111,6 +112,17 @@ def _end_of_exception(items: list[Item], position: int) -> int:
     return next(ends, 0)
 
 
+def _names_the_other(items: list[Item], position: int) -> bool:
+    """*Not the left lung, the right lung*: what is meant comes behind the pause."""
+    earlier = [item for item in items[:position] if item.text not in _ARTICLES]
+    if not (earlier and earlier[0].text == "not" and items[position].first.follows_pause):
+        return False
+    behind = [item for item in items[position:] if item.text not in _ARTICLES]
+    sides = [{item.term.name for item in part if item.kind == "side"} for part in (earlier, behind)]
+    kinds = {item.kind for item in items}
+    return "finding" not in kinds and all(len(side) == 1 for side in sides) and sides[0] != sides[1]
+
+
 def _stands_between(items: list[Item], position: int) -> bool:
     """*Right lung no opacity, left lung opacity*: the place in front and the finding behind belong together."""
     before = {items[earlier].kind for earlier in _clause_before(items, position)}
@@ -137,7 +149,8 @@ def _restores(items: list[Item], position: int, *, is_end_of_reach: bool) -> boo
     """*No opacity on the left, but on the right*; *absent on the left, present on the right*."""
     item = items[position]
     if item.kind == "terminators":
-        starts = position + 1 < len(items) and items[position + 1].kind == "prepositions"
+        later = (one for one in items[position + 1 :] if one.kind != "other" and one.text != "one")  # "there is one on"
+        starts = next((one.kind for one in later), "") == "prepositions"
     elif item.term.name == "statements":
         earlier = next((one.kind for one in reversed(items[:position]) if one.kind != "other"), "")
         starts = is_end_of_reach or item.first.follows_pause or earlier in ("conjunctions", "terminators")
