@@ -305,10 +305,10 @@ def _find_appearances(items: list[Item]) -> None:
     for position, (item, following) in enumerate(pairwise(items)):
         has_place = any(earlier.kind in ("structure", "region") for earlier in items[:position])
         if item.text in _OF_A_VERB and following.term.name == "appearances":
-            start = position + 2  # "no blurring of the left diaphragm" denies something
+            start = position + 2
         elif item.term.name == "appearances" and has_place:
             start = position + 1
-        else:
+        else:  # "no blurring of the left diaphragm" denies something
             continue
         for end, later in enumerate(items[position:], start=position):
             pauses = later.first.follows_pause or _ends_negation(items, end) or _starts_statement(items, end)
