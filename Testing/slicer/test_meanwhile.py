@@ -130,6 +130,18 @@ def test_one_phrase_that_needs_a_region_takes_no_answer_from_the_others(logic, f
     assert NEEDED in caplog.text
 
 
+def test_a_run_that_is_cancelled_behind_such_a_phrase_is_not_answered(logic, film, client, first_refused) -> None:
+    from TextGuidedSegPanel.segmentationRun import RunCallbacks
+
+    kinds: list[str] = []
+    callbacks = RunCallbacks(
+        onResult=lambda _record: client.cancel(), onError=lambda failure: kinds.append(failure.kind)
+    )
+    with pytest.raises(TextGuidedSegError, match="cancelled"):
+        logic.process(film, ["left lung", "right lung", "both lungs"], callbacks=callbacks)
+    assert kinds == [RegionNeededError.__name__, "Cancelled"]
+
+
 def test_a_phrase_alone_that_needs_a_region_is_an_error(logic, film, first_refused) -> None:
     with pytest.raises(RegionNeededError, match="region of interest"):
         logic.process(film, "left lung")

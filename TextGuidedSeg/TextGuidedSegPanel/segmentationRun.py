@@ -125,9 +125,10 @@ class SegmentationRun:
         self._callbacks.onResult(record)
 
     def fail(self, failure: Failure) -> None:
-        """Note what went wrong; the first failure is the run's."""
+        """Note what went wrong; the first failure is the run's, but one that concerns a phrase only gives way."""
         if self.isRunning:
-            self.failure = self.failure or failure
+            if self.failure is None or (self.failure.kind in OF_ONE_PHRASE and failure.kind not in OF_ONE_PHRASE):
+                self.failure = failure
             self._callbacks.onError(failure)
 
     def finish(self) -> None:
@@ -141,18 +142,13 @@ class SegmentationRun:
         self.fail(Failure(0, None, DROPPED, _("The scene was closed while a phrase ran: the result was dropped.")))
         self.finish()
 
-    @property
-    def isAnswered(self) -> bool:
-        """Something was answered, and all that went wrong is that another phrase needs a region of interest."""
-        return bool(self.records) and (self.failure is None or self.failure.kind in OF_ONE_PHRASE)
-
     def raiseFailure(self) -> None:
         """Raise what went wrong, as an error of the library; log what concerns one phrase of several.
 
         Raises:
             TextGuidedSegError: The class that `failure.kind` names, or this one.
         """
-        if self.failure is not None and self.isAnswered:
+        if self.failure is not None and self.records and self.failure.kind in OF_ONE_PHRASE:
             logging.warning(self.failure.sentence)
         elif self.failure is not None:
             kind = getattr(errors, self.failure.kind, errors.TextGuidedSegError)
