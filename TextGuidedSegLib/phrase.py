@@ -16,6 +16,7 @@ from typing import Any
 
 from TextGuidedSegLib.errors import PhraseError
 from TextGuidedSegLib.language.groups import make_groups
+from TextGuidedSegLib.language.idioms import without_asides
 from TextGuidedSegLib.language.image_side import Frame, settle_frame
 from TextGuidedSegLib.language.items import NAMED_PLACE_KINDS, PLACE_KINDS, Item, read_items
 from TextGuidedSegLib.language.negation import mark_negation
@@ -136,6 +137,7 @@ def parse(text: str, vocabulary: Vocabulary | None = None) -> Phrase:
 
 def _understand(text: str, vocabulary: Vocabulary) -> Phrase:
     reading = read_items(text, vocabulary)
+    reading.items = without_asides(reading.items)
     laterality, frame = settle_frame(reading, vocabulary)
     items = reading.items
     mark_negation(items)

@@ -1,6 +1,7 @@
 """Turns of phrase that deny, or only seem to: *not clearly seen*, *not fully excluded*, *heart normal*.
 
-They are named before the reach of negations is settled (`language.negation`).
+They are named before the reach of negations is settled (`language.negation`). So are exceptions that a phrase begins
+with, asides (*right, not left, upper lobe*) and a *both* that counts what follows (*both left lobes*).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _EXCLUDED = frozenset({"excluded", "ruled out"})
 _TOUCHED = frozenset({"involved", "affected", "enlarged", "deviated", "shifted", "displaced"})
 _BEFORE_PLACES = frozenset({"normal", "unremarkable", "sharp", "intact", "midline"})
 _HELPING = frozenset({"be", "been", "well", "yet"})
+_SIDES = frozenset({"left", "right"})
+_REST_BEGINS = frozenset({"the", "both", "all"})
 _NO_PASSIVE = frozenset({"only"})
 # What may stand between a place and the word that calls it normal: verbs, adverbs, what of it is meant.
 _BETWEEN = frozenset(
@@ -29,12 +32,71 @@ _BETWEEN = frozenset(
 )
 
 
+def without_asides(items: list[Item]) -> list[Item]:
+    """Leave out the other side of *right (not left) upper lobe*: who is told the right one needs no more."""
+    kept: list[Item] = []
+    position = 0
+    while position < len(items):
+        end = _end_of_aside(items, position)
+        if end > position:
+            items[end].first.before = " "
+        else:
+            kept.append(items[position])
+        position = max(end, position + 1)
+    return kept
+
+
+def _end_of_aside(items: list[Item], position: int) -> int:
+    """End of *not left* or *not the left* between the other side and what it is a side of; 0 if it is none."""
+    names = position + 2 if [item.text for item in items[position + 1 : position + 2]] == ["the"] else position + 1
+    if items[position].text != "not" or not position or names + 1 >= len(items):
+        return 0
+    side, other, following = items[position - 1], items[names], items[names + 1]
+    denied = position > 1 and items[position - 2].kind in ("negation", "conjunctions")
+    apart = {side.term.name, other.term.name} == _SIDES and side.kind == other.kind == "side"
+    if not apart or denied or following.kind not in NAMED_PLACE_KINDS - {"side"} or following.first.starts_sentence:
+        return 0
+    return names + 1
+
+
 def find_idioms(items: list[Item]) -> None:
     """Name the words of such turns by what they do together."""
     for position in range(len(items)):
+        _name_counted(items, position)
+        _part_from_exception(items, position)
         _name_passive(items, position)
         _name_rest(items, position)
     _name_normal(items)
+
+
+def _name_counted(items: list[Item], position: int) -> None:
+    """*Both left lobes*, *both left upper and lower zones*: two of them on one side; *both left lung* is a slip."""
+    following = next((item for item in items[position + 1 :] if item.text not in ("of", "the")), None)
+    if items[position].text not in ("both", "both of") or following is None or following.kind != "side":
+        return
+    behind = items[position + 1 :]
+    sides = {item.term.name for item in behind if item.kind == "side"}
+    parts = {item.term.name for item in behind if item.kind in ("level", "region")}
+    others = items if behind[-1].kind == "side" else behind  # "two nodules, both left"
+    several = len(parts) > 1 or any(item.term.plural and item.kind != "structure" for item in others)
+    if len(sides) == 1 and sides <= _SIDES and several:
+        items[position].term = Term("other", "counting")
+
+
+def _part_from_exception(items: list[Item], position: int) -> None:
+    """*Except for the right apex the lungs are normal* gets the comma that it lacks."""
+    starts = position == 0 or items[position].first.starts_sentence
+    if not starts or items[position].term.name != "except":
+        return
+    behind = items[position + 1 :]
+    if any(item.first.follows_pause for item in behind):
+        return
+    for earlier, item, following in zip(behind, behind[1:], behind[2:], strict=False):
+        is_named = earlier.kind in ("structure", "region", "finding")
+        begins = item.text in ("there", "no") or (item.text in _REST_BEGINS and following.kind in NAMED_PLACE_KINDS)
+        if is_named and begins:
+            item.first.before = ", "
+            return
 
 
 def _name_passive(items: list[Item], position: int) -> None:

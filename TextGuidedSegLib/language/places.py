@@ -91,7 +91,7 @@ def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -
         if not context.separate:
             _share_levels(chain)
             _share_sides(chain, vocabulary)
-        _share_structure(chain)
+        _share_structure(chain, vocabulary)
     groups, both_said = _without_claims(groups, context)
     placed = [PlacedGroup(_place(group, context, vocabulary), group.mark) for group in groups]
     # "Chest" and the like name the picture rather than a place as soon as another place is named.
@@ -260,15 +260,25 @@ def _is_paired(group: Group, vocabulary: Vocabulary) -> bool:
     return group.structure is None or vocabulary.structure(group.structure).paired
 
 
-def _share_structure(chain: list[Group]) -> None:
-    """*Upper left and lower right lung*: the noun comes once, last; *left lung, upper and lower*: once, first."""
+def _share_structure(chain: list[Group], vocabulary: Vocabulary) -> None:
+    """*Upper left and lower right lung*: the noun comes once, last; *left lung, upper and lower*: once, first.
+
+    *Heart enlarged, left basal opacity* shares nothing: no heart has a base as lungs have.
+    """
     for towards in (reversed(chain), iter(chain)):
         shared: Part | None = None
         for group in towards:
             if group.has_noun:
                 shared = Part("", structure=group.structure, region_structure=group.region_structure)
-            elif shared and not group.structure:
+            elif shared and not group.structure and not _is_elsewhere(group, shared, vocabulary):
                 group.parts.append(shared)
+
+
+def _is_elsewhere(group: Group, shared: Part, vocabulary: Vocabulary) -> bool:
+    named = shared.structure
+    if named is None or vocabulary.structure(named).generic:
+        return False
+    return group.region_structure not in (None, named)
 
 
 def _without_claims(groups: list[Group], context: Context) -> tuple[list[Group], bool]:
