@@ -22,6 +22,11 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+try:
+    import slicer.packaging
+except ImportError as error:
+    msg = f"Text Guided Segmentation needs Slicer 5.12 or newer; this is {slicer.app.applicationVersion}"
+    raise ImportError(msg) from error
 if importlib.util.find_spec("TextGuidedSegLib") is None:
     # In the source tree the library is this folder's sibling; installed, it lies beside this file.
     sys.path.append(str(Path(__file__).resolve().parent.parent))
@@ -68,9 +73,14 @@ class TextGuidedSeg(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", self._onStartupCompleted)
 
     def _onStartupCompleted(self) -> None:
-        loadTerminology(Path(self.resourcePath("Terminology")))
-        registerSamples(samplesIn(Path(self.resourcePath("SampleData"))))
-        registerEffect()
+        _offer(Path(self.resourcePath("")))
+
+
+def _offer(resources: Path) -> None:
+    """Tell other modules what there is; again is harmless."""
+    loadTerminology(resources / "Terminology")
+    registerSamples(samplesIn(resources / "SampleData"))
+    registerEffect()
 
 
 class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -79,7 +89,7 @@ class TextGuidedSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def setup(self) -> None:
         """Build the panel; called when the module is first opened."""
         super().setup()
-        registerEffect()  # for a module that was added after Slicer's start
+        _offer(Path(self.resourcePath("")))  # for a module that was added after Slicer's start
         self.logic = TextGuidedSegLogic()
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/TextGuidedSeg.ui"))
         self.layout.addWidget(uiWidget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -48,6 +49,13 @@ assert QApplication.allWidgets() == []
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.standins
+def test_an_older_slicer_is_told_so_in_one_sentence(module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "slicer.packaging", None)
+    with pytest.raises(ImportError, match=r"needs Slicer 5\.12 or newer; this is \S+"):
+        importlib.reload(module)
 
 
 @pytest.mark.standins

@@ -96,6 +96,11 @@ def test_they_are_offered_after_start_with_a_checksum_and_once(module) -> None:
         assert (source.fileNames, source.nodeNames) == ([one["file"]], [one["name"]])
 
 
+def test_a_module_that_was_added_after_start_offers_them_when_it_is_opened(list_widget) -> None:
+    sources = slicer.modules.sampleDataSources["Text Guided Segmentation"]
+    assert [one.sampleName for one in sources] == [one["name"] for one in listed()]
+
+
 def test_without_slicers_sample_module_nothing_fails(module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "SampleData", None)
     slicer.app.startupCompleted()
