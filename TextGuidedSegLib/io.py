@@ -35,7 +35,12 @@ MAX_SIDE = 16_384
 MAX_VOXELS = 1_000_000_000
 """Voxels of a file above which it is refused: 4 GB as float32."""
 
-_SLICE_THICKNESS = "0018|0050"
+_SLICE_THICKNESS, _SLICE_DISTANCE, _SOP_CLASS = "0018|0050", "0018|0088", "0008|0016"
+# Enhanced and legacy converted CT, MR, PET and ultrasound volumes say for each frame how it lies, where ITK reads it
+# and no tag of the file's own does.
+_TELLS_BY_FRAME = tuple(
+    f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "128.1", "130", "6.2")
+)
 
 # Modalities as some machines write them, and as DICOM has them.
 _OTHER_NAMES = {"DR": "DX"}
@@ -48,7 +53,7 @@ _ORIENTATION_LOST = (
 )
 
 
-_WANTED_TAGS = {"dicom": (*FILM_TAGS, _SLICE_THICKNESS), "nifti": _NIFTI_CODES}
+_WANTED_TAGS = {"dicom": (*FILM_TAGS, _SLICE_THICKNESS, _SLICE_DISTANCE, _SOP_CLASS), "nifti": _NIFTI_CODES}
 
 
 def read_image(path: str | Path) -> Image:
@@ -153,11 +158,18 @@ def _dicom_image(array: NDArray[Any], geometry: Geometry, header: itk.Header, pa
         )
         raise ImageError(msg)
     warnings: tuple[str, ...] = ()
-    if frames == 1:
-        geometry = _with_slice_thickness(geometry, header.tags.get(_SLICE_THICKNESS, ""))
-        if not header.tags.get(IMAGE_ORIENTATION):
-            warnings = ("This file does not say how the slice lies in the patient: taken as axial.",)
+    if frames == 1 or not (header.tags.get(IMAGE_ORIENTATION) or _tells_by_frame(header)):
+        distance = header.tags.get(_SLICE_DISTANCE, "") if frames > 1 else ""
+        geometry = _with_slice_thickness(geometry, distance or header.tags.get(_SLICE_THICKNESS, ""))
+    if not (header.tags.get(IMAGE_ORIENTATION) or _tells_by_frame(header)):
+        what = "the slice lies" if frames == 1 else "its frames lie"
+        warnings = (f"This file does not say how {what} in the patient: taken as axial.",)
     return Image(array, geometry, geometry.axis_codes, "volume", modality, warnings=warnings, source=str(path))
+
+
+def _tells_by_frame(header: itk.Header) -> bool:
+    # DICOM pads a name of odd length.
+    return header.tags.get(_SOP_CLASS, "").strip("\0 ") in _TELLS_BY_FRAME
 
 
 def _with_slice_thickness(geometry: Geometry, thickness: str) -> Geometry:

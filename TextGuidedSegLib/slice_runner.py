@@ -46,6 +46,13 @@ def thick_axis(image: Image) -> int | None:
     return shape.index(slices) if _FEW * slices <= pixels else None
 
 
+class _Slice(Image):
+    """A slice of a volume, or of a region of one, as a film; of any size."""
+
+    def _check_film(self) -> None:
+        """A film by itself needs some pixels; what is a part of a whole may be small."""
+
+
 class Slices:
     """A volume as a stack of films.
 
@@ -86,7 +93,7 @@ class Slices:
             array = self._array[:, :, reach][:, :, None]
         array = np.ascontiguousarray(array)
         geometry = coded_geometry((array.shape[0], array.shape[1], 1), FILM_CODES, self._spacing)
-        return Image(array, geometry, FILM_CODES, "film", source=self._source)
+        return _Slice(array, geometry, FILM_CODES, "film", source=self._source)
 
 
 class _Kept(NamedTuple):

@@ -66,17 +66,18 @@ class WarmSegmenter:
         free, _ = torch.cuda.mem_get_info()
         return MemoryForecast(torch.cuda.max_memory_reserved(), free + torch.cuda.memory_reserved())
 
-    def set_image(self, key: str, image: Image) -> None:
+    def set_image(self, key: str | None, image: Image) -> None:
         """Take an image unless it is the one that is there.
 
         Args:
-            key: Names the image; equal keys are the same voxels on the same grid.
+            key: Names the image; equal keys are the same voxels on the same grid. None for one without a name, which
+                is never the one that is there.
             image: The image.
 
         Raises:
             ImageError: The model does not read this kind of image.
         """
-        if key == self._key:
+        if key is not None and key == self._key:
             return
         self._image = self._key = None
         self._smaller = False

@@ -198,12 +198,25 @@ def list_models() -> tuple[Model, ...]:
     Raises:
         WeightsError: A model folder has an unreadable card.
     """
+    found, problems = readable_models()
+    if problems:
+        raise problems[0]
+    return tuple(found[name] for name in sorted(found))
+
+
+def readable_models() -> tuple[dict[str, Model], tuple[WeightsError, ...]]:
+    """Installed models by name, and what is wrong with the cards of others."""
     found: dict[str, Model] = {}
+    problems: list[WeightsError] = []
     for parent in reversed(model_folders()):
         for card in sorted(parent.glob(f"*/{CARD_FILE}")):
-            model = read_model(card.parent)
-            found[model.card.name] = model
-    return tuple(found[name] for name in sorted(found))
+            try:
+                model = read_model(card.parent)
+            except WeightsError as error:
+                problems.append(error)
+            else:
+                found[model.card.name] = model
+    return found, tuple(problems)
 
 
 def find_model(name_or_path: str | Path) -> Model:
@@ -218,9 +231,11 @@ def find_model(name_or_path: str | Path) -> Model:
             return read_model(path.parent)
         if (path / CARD_FILE).is_file():
             return read_model(path)
-    models = {model.card.name: model for model in list_models()}
+    models, problems = readable_models()
     if str(name_or_path) in models:
         return models[str(name_or_path)]
+    if problems:  # it may be the one that is asked for
+        raise problems[0]
     nearest = difflib.get_close_matches(str(name_or_path), models, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     msg = (

@@ -42,8 +42,13 @@ class ChannelHandler(logging.Handler):
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record."""
-        self._channel.send("log", level=record.levelname, text=self.format(record))
+        """Send one record; one that a library made wrongly is printed, and ends no request."""
+        try:
+            text = self.format(record)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self.handleError(record)
+        else:
+            self._channel.send("log", level=record.levelname, text=text)
 
 
 def private_streams() -> tuple[BinaryIO, Channel]:

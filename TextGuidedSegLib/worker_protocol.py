@@ -119,7 +119,11 @@ def write_array(folder: Path, name: str, crop: Crop) -> Message:
         OSError: The folder is gone or the disk is full.
     """
     file = f"{name}.npy"
-    np.save(folder / file, crop.array, allow_pickle=False)
+    try:
+        np.save(folder / file, crop.array, allow_pickle=False)
+    except OSError:
+        (folder / file).unlink(missing_ok=True)  # a full disk needs the room
+        raise
     return {"file": file, "start": list(crop.start), "shape": list(crop.shape)}
 
 

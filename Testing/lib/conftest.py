@@ -34,6 +34,7 @@ _TAGS = {
     "presentation_intent": (0x0008, 0x0068, "CS"),
     "series_description": (0x0008, 0x103E, "LO"),
     "slice_thickness": (0x0018, 0x0050, "DS"),
+    "slice_distance": (0x0018, 0x0088, "DS"),
     "imager_pixel_spacing": (0x0018, 0x1164, "DS"),
     "view_position": (0x0018, 0x5101, "CS"),
     "study": (0x0020, 0x000D, "UI"),

@@ -17,6 +17,7 @@ WriteFile = Callable[..., Path]
 
 CORONAL_LPS = (1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0)  # columns to L, rows to I, slices to P
 CT_SLICE = "1.2.840.10008.5.1.4.1.1.2"
+MR_SLICE = "1.2.840.10008.5.1.4.1.1.4"
 
 
 def displayed(image: Image) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from Testing.lib.reading import CT_SLICE, WriteFile, displayed
+from Testing.lib.reading import CT_SLICE, MR_SLICE, WriteFile, displayed
 from TextGuidedSegLib.errors import ImageError
 from TextGuidedSegLib.geometry import FILM_CODES
 from TextGuidedSegLib.image import ORIENTATION_ASSUMED, Image
@@ -312,6 +312,15 @@ class TestDicomVolumes:
         image = read_image(write_dicom(tmp_path / "ct.dcm", frames, sop_class=CT_SLICE, modality="CT"))
         assert (image.kind, image.modality) == ("volume", "CT")
         np.testing.assert_array_equal(image.array, frames.transpose(2, 1, 0))
+
+    @pytest.mark.parametrize("tags", [{"slice_thickness": "6"}, {"slice_thickness": "5", "slice_distance": "6"}])
+    def test_frames_that_do_not_say_how_they_lie(
+        self, tags: dict[str, str], tmp_path: Path, write_dicom: WriteFile
+    ) -> None:
+        frames = np.zeros((3, 20, 24), np.int16)
+        image = read_image(write_dicom(tmp_path / "mr.dcm", frames, sop_class=MR_SLICE, modality="MR", **tags))
+        assert any("taken as axial" in warning for warning in image.warnings)
+        assert image.geometry.spacing_mm[2] == 6
 
     def test_a_folder_without_images_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "readme.txt").write_text("nothing here")

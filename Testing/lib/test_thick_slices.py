@@ -204,3 +204,12 @@ def test_the_shipped_parts_are_complete() -> None:
             assert part.card.kinds == ("volume",)
             assert part.card.modalities == model.card.modalities
     assert find_model("mr-structures").card.thick_slices is not None
+
+
+def test_a_small_region_of_a_thick_stack_is_read(segmenter: Segmenter) -> None:
+    segmenter.set_image(stack(), region=Region.ijk((10, 20), (8, 11), (0, 5)))
+    for result in segmenter.segment_each([CHAMBER, ELSEWHERE]):
+        assert result.probability.shape == (26, 30, 5)
+        outside = result.probability.copy()
+        outside[10:20, 8:11] = 0
+        assert not outside.any()

@@ -222,3 +222,18 @@ def test_a_really_full_gpu_hands_over_and_its_need_is_measured(tiny_model: Path,
     assert (first.device, second.device) == ("cuda", "cpu")
     assert STEPPED_DOWN in second.warnings
     np.testing.assert_allclose(first.probability, second.probability, atol=1e-3)
+
+
+def test_an_image_without_a_name_is_never_taken_for_the_one_before(tiny_model: Path, film: Image) -> None:
+    segmenter = WarmSegmenter(str(tiny_model), "cpu")
+    turned = dataclasses.replace(film, array=film.array[::-1].copy())
+    found = []
+    for image in (film, turned, film):
+        segmenter.set_image(None, image)
+        result = segmenter.segment(
+            PHRASE, threshold=None, progress=lambda _share, _stage: None, is_cancelled=lambda: False
+        )
+        found.append(result.probability)
+        assert result.probability.shape == film.geometry.shape
+    np.testing.assert_array_equal(found[0], found[2])
+    assert not np.array_equal(found[0], found[1])

@@ -171,6 +171,13 @@ class TestCard:
         with pytest.raises(WeightsError, match="not a readable model card"):
             list_models()
 
+    @pytest.mark.usefixtures("home")
+    def test_a_broken_card_keeps_no_other_model_from_being_found_by_name(self, model_copy: Path) -> None:
+        (model_copy / CARD_FILE).write_text("{")
+        assert find_model("chest-xray").card.name == "chest-xray"
+        with pytest.raises(WeightsError, match="not a readable model card"):
+            find_model("tiny-film")
+
 
 class TestVerification:
     def test_the_files_as_written_pass(self, tiny_model: Path) -> None:

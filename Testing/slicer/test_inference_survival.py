@@ -11,8 +11,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from TextGuidedSegPanel import silenceWatch
+from TextGuidedSegPanel.inferenceEvents import readEvent
 from TextGuidedSegPanel.inferenceSettings import ClientSettings
 
 from Testing.slicer.process_bench import (
@@ -24,6 +26,7 @@ from Testing.slicer.process_bench import (
     poll_until,
 )
 from TextGuidedSegLib.image import Image
+from TextGuidedSegLib.worker_protocol import encode_line
 
 CRASHES = {
     "crash": "The inference process crashed (SIGSEGV)",
@@ -148,6 +151,33 @@ class TestSurvival:
         assert (heard.failure.requestId, heard.failure.phraseIndex, heard.failure.kind) == (number, 0, "OSError")
         assert "lost.npy" in heard.failure.sentence
         assert heard.finished == [number]
+
+    @pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00v\x00{'descr'"])
+    def test_a_result_with_a_damaged_file_is_one_sentence(self, content: bytes, tmp_path: Path) -> None:
+        (tmp_path / "cut.npy").write_bytes(content)
+        part = {"file": "cut.npy", "start": [0, 0, 0], "shape": [8, 8, 1]}
+        geometry = {"shape": [8, 8, 1], "affine_ijk_to_ras": np.eye(4).tolist()}
+        names = ("phrase", "answer", "model", "device", "presence", "threshold", "warnings", "seconds", "tags")
+        parts = {"probability": part, "pseudo_image": part, "geometry": geometry}
+        message = {"event": "result", "id": 7, "index": 0, **dict.fromkeys(names, ""), **parts}
+        said = readEvent(tmp_path, encode_line(message))
+        assert (said.message["event"], said.message["id"], said.message["index"]) == ("error", 7, 0)
+        assert "the result could not be read" in said.message["sentence"]
+
+    def test_a_request_that_cannot_be_sent_is_one_sentence(self, bench: Bench, chest: Image) -> None:
+        client, heard = bench.client("well")
+        number = client.segment(chest, ["opacity"], signature=object())
+        assert client.waitUntilIdle(LONG_S)
+        assert (heard.failure.requestId, heard.failure.kind) == (number, "TypeError")
+        assert "the request could not be handed to the inference process" in heard.failure.sentence
+
+    def test_numbers_of_numpy_and_paths_are_sent_as_what_they_are(self, bench: Bench, chest: Image) -> None:
+        client, heard = bench.client("well")
+        client.segment(chest, ["opacity"], model=Path("tiny"), threshold=np.float32(0.5))
+        assert client.waitUntilIdle(LONG_S)
+        assert heard.failures == []
+        with pytest.raises(ValueError, match="each phrase must be text, got 3"):
+            client.segment(chest, ["opacity", 3])
 
     def test_an_image_that_cannot_be_written_is_one_sentence(self, bench: Bench, chest: Image) -> None:
         client, heard = bench.client("well")

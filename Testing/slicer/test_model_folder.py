@@ -85,6 +85,19 @@ def test_a_folder_without_a_model_is_refused_with_a_sentence(list_widget, tmp_pa
     assert chosenFolder() == own
 
 
+def test_a_broken_card_among_the_installed_ones_is_told_and_takes_nothing_else_along(
+    module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from TextGuidedSegPanel.modelFolder import installedModels
+
+    monkeypatch.setenv("TEXTGUIDEDSEG_HOME", str(tmp_path))
+    (tmp_path / "models" / "bad").mkdir(parents=True)
+    (tmp_path / "models" / "bad" / CARD_FILE).write_text("{", encoding="utf-8")
+    models, problem = installedModels()
+    assert list(models) == SHIPPED
+    assert "not a readable model card" in problem
+
+
 def test_a_folder_that_went_away_or_broke_takes_nothing_else_along(module, own: Path) -> None:
     from TextGuidedSegPanel.modelFolder import chooseFolder, installedModels
 

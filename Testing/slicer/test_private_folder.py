@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from TextGuidedSegPanel import privateFolder
 from TextGuidedSegPanel.privateFolder import PrivateFolder, removeLeftFolders
 
 MODULE_FOLDER = Path(__file__).resolve().parents[2] / "TextGuidedSeg"
@@ -81,3 +84,25 @@ def test_a_folder_taken_before_its_lock_was_on_is_made_again(tmp_path: Path, mon
     assert folder.path.exists()
     assert len(folders(tmp_path)) == 2
     folder.remove()
+
+
+def test_where_files_cannot_be_locked_one_folder_is_made_and_none_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(privateFolder.fcntl, "flock", refuse)
+    folder, other = PrivateFolder(tmp_path), PrivateFolder(tmp_path)
+    removeLeftFolders(tmp_path)
+    assert folders(tmp_path) == sorted([folder.path, other.path])
+
+
+def test_a_folder_that_another_program_removes_meanwhile_is_none_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "TextGuidedSeg-x"
+    folder.mkdir()
+    monkeypatch.setattr(privateFolder, "_isOurs", lambda one: one.rmdir() or True)
+    removeLeftFolders(tmp_path)
+    assert folders(tmp_path) == []

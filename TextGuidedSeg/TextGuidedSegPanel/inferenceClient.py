@@ -82,7 +82,7 @@ class InferenceClient:
         Returns:
             Number of the request.
         """
-        return self._enqueue({"cmd": "load", "model": model, "device": device}, None, callbacks)
+        return self._enqueue({"cmd": "load", "model": str(model), "device": device}, None, callbacks)
 
     def segment(
         self,
@@ -114,7 +114,7 @@ class InferenceClient:
             ValueError: There is no phrase, or the threshold is out of range.
         """
         command = segmentCommand(phrases, signature, threshold)
-        return self._enqueue({**command, "model": model, "device": device}, image, callbacks)
+        return self._enqueue({**command, "model": str(model), "device": device}, image, callbacks)
 
     def cancel(self) -> None:
         """Cancel everything asked for; the process stops by itself in time or is ended, with all its children."""

@@ -93,15 +93,25 @@ def readEvent(folder: Path, line: bytes) -> Said | None:
         message |= {name: form(message[name]) for name, form in forms.items()}
         match message["event"]:
             case "result":
-                return Said(message, readResult(folder, message))
+                return _readResult(folder, message)
             case "loaded":
                 return Said(message, readLoadedModel(message))
-    except OSError as error:
-        failure = {"kind": "OSError", "sentence": f"the result could not be read: {error}"}
-        return Said({**message, "event": "error", **failure})
     except (AttributeError, EOFError, KeyError, TypeError, ValueError, TextGuidedSegError):
         return None
     return Said(message)
+
+
+def _readResult(folder: Path, message: dict[str, Any]) -> Said:
+    try:
+        return Said(message, readResult(folder, message))
+    except (OSError, EOFError, MemoryError, ValueError) as error:
+        failure = {"kind": kindOf(error), "sentence": f"the result could not be read: {error}"}
+        return Said({**message, "event": "error", **failure})
+
+
+def kindOf(error: Exception) -> str:
+    """What failures are told apart by; all of the system's are one kind."""
+    return "OSError" if isinstance(error, OSError) else type(error).__name__
 
 
 def _signalName(number: int) -> str:

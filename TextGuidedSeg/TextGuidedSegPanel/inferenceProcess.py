@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.worker_protocol import encode_line, write_image
 
-from .inferenceEvents import Ended, Printed, Said, readEvent
+from .inferenceEvents import Ended, Printed, Said, kindOf, readEvent
 from .privateFolder import PrivateFolder, removeLeftFolders
 from .processTree import OWN_GROUP, cleanText, killTree, startThread, waitUnreaped
 
@@ -123,17 +123,19 @@ class InferenceProcess:
         return process
 
     def _write(self, process: subprocess.Popen[bytes], message: Mapping[str, Any], image: Image | None) -> None:
-        if image is not None:
-            try:
+        what = "image" if image is not None else "request"
+        try:
+            if image is not None:
                 entry = write_image(self._folder.path, f"{message['id']}-image", image)
-            except OSError as error:
-                sentence = f"the image could not be handed to the inference process: {error}"
-                failure = {"index": None, "kind": "OSError", "sentence": sentence}
-                self.events.put(Said({"event": "error", "id": message["id"], **failure}))
-                self.events.put(Said({"event": "done", "id": message["id"]}))
-                return
-            message = {**message, "image": {**message["image"], **entry}}
-        process.stdin.write(encode_line(message))
+                what, message = "request", {**message, "image": {**message["image"], **entry}}
+            line = encode_line(message)
+        except (OSError, TypeError, ValueError) as error:
+            sentence = f"the {what} could not be handed to the inference process: {error}"
+            failure = {"index": None, "kind": kindOf(error), "sentence": sentence}
+            self.events.put(Said({"event": "error", "id": message["id"], **failure}))
+            self.events.put(Said({"event": "done", "id": message["id"]}))
+            return
+        process.stdin.write(line)
         process.stdin.flush()
 
     def _readEvents(self, stream: BinaryIO) -> None:

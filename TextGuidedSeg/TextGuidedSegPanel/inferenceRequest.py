@@ -78,12 +78,17 @@ def segmentCommand(phrases: Sequence[str], signature: str | None, threshold: flo
         threshold: In [`FLOOR`, 1), or None for the model's own.
 
     Raises:
-        ValueError: There is no phrase, or the threshold is out of range.
+        ValueError: There is no phrase, one is no text, or the threshold is out of range.
     """
     if isinstance(phrases, str) or not phrases:
         msg = f"phrases must be a list with at least one phrase, got {phrases!r}"
         raise ValueError(msg)
+    if other := [phrase for phrase in phrases if not isinstance(phrase, str)]:
+        msg = f"each phrase must be text, got {other[0]!r}"
+        raise ValueError(msg)
     if threshold is not None and not FLOOR <= threshold < 1.0:
         msg = f"threshold must be at least {FLOOR} and below 1, got {threshold}"
         raise ValueError(msg)
-    return {"cmd": "segment", "image": {"key": signature}, "phrases": list(phrases), "threshold": threshold}
+    # Plain values: a NumPy number or a path cannot be sent.
+    value = None if threshold is None else float(threshold)
+    return {"cmd": "segment", "image": {"key": signature}, "phrases": list(phrases), "threshold": value}

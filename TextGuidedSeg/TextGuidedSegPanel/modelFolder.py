@@ -7,7 +7,7 @@ from pathlib import Path
 import qt
 
 from TextGuidedSegLib.errors import WeightsError
-from TextGuidedSegLib.weights import CARD_FILE, Model, list_models, model_folders, read_model
+from TextGuidedSegLib.weights import CARD_FILE, Model, model_folders, read_model, readable_models
 
 MODEL_FOLDER = "TextGuidedSeg/ModelFolder"
 """Key of Slicer's settings."""
@@ -45,12 +45,12 @@ def modelsIn(folder: Path) -> tuple[Model, ...]:
 
 def installedModels() -> tuple[dict[str, Model], str]:
     """Models by name, those of the chosen folder before the module's own, and why some are missing; empty if none."""
-    models, problems = {}, []
-    for read in (list_models, _chosenModels):
-        try:
-            models |= {model.card.name: model for model in read()}
-        except WeightsError as error:
-            problems.append(str(error))
+    models, unreadable = readable_models()
+    problems = [str(error) for error in unreadable]
+    try:
+        models |= {model.card.name: model for model in _chosenModels()}
+    except WeightsError as error:
+        problems.append(str(error))
     return {name: models[name] for name in sorted(models)}, "; ".join(problems)
 
 

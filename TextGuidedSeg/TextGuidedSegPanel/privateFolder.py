@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -16,6 +18,8 @@ else:
 
 _PREFIX = "TextGuidedSeg-"
 _LOCK_FILE = "owner.lock"
+# What a lock that another program holds is told by; anything else means that there are no locks here.
+_HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 _UNLOCKED_S = 60.0  # far longer than a new folder is without its lock
 
 
@@ -35,7 +39,11 @@ class PrivateFolder:
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
             self._lock = (self.path / _LOCK_FILE).open("wb")
             # Another program may take a folder for left behind before its lock is on; then a new one is made.
-            if _tryLock(self._lock.fileno()) and (self.path / _LOCK_FILE).exists():
+            try:
+                isOurs = _tryLock(self._lock.fileno()) and (self.path / _LOCK_FILE).exists()
+            except OSError:  # a file system without locks: nobody takes a folder there for left behind
+                return
+            if isOurs:
                 return
             self._lock.close()
 
@@ -71,17 +79,26 @@ def _isLeft(folder: Path) -> bool:
         with (folder / _LOCK_FILE).open("r+b") as lock:
             return _tryLock(lock.fileno())
     except FileNotFoundError:  # just being made, or the rest of one whose removal was interrupted
-        return time.time() - folder.stat().st_mtime > _UNLOCKED_S
+        with suppress(FileNotFoundError):  # another program is removing it
+            return time.time() - folder.stat().st_mtime > _UNLOCKED_S
+        return False
     except OSError:
         return False
 
 
 def _tryLock(descriptor: int) -> bool:
+    """Lock a file; False if another program holds it.
+
+    Raises:
+        OSError: The file system has no locks.
+    """
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _HELD:
+            raise
         return False
     return True
