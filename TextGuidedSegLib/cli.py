@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import logging
+import math
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args([_plain(word) for word in (sys.argv[1:] if arguments is None else arguments)])
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except (KeyboardInterrupt, Cancelled):
@@ -51,6 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the outer border: a fault of ours still ends in one line and an exit code
         logger.debug("unexpected failure", exc_info=True)
         return _complain(f"could not run: {type(error).__name__}: {error}", EXIT_COULD_NOT_RUN)
+
+
+def _plain(word: str) -> str:
+    """*-3e1* and *-35.* as *-30.000000* and *-35.000000*: argparse takes other negative numbers for options."""
+    try:
+        number = float(word) if word.startswith("-") else math.inf
+    except ValueError:
+        return word
+    return f"{number:f}" if math.isfinite(number) else word
 
 
 class _OneLineParser(argparse.ArgumentParser):

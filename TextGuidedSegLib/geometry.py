@@ -122,9 +122,15 @@ class Geometry:
     def axis_codes(self) -> AxisCodes:
         """Nearest anatomical direction of each array axis; each anatomical axis is named once, oblique or not."""
         cosines = self.affine_ijk_to_ras[:3, :3] / self.spacing_mm
-        # Rounded, so that a grid turned by exactly 45 degrees does not change its codes with the last bit.
-        weight = np.round(np.abs(cosines), 6)
-        best = max(itertools.permutations(range(3)), key=lambda world: sum(weight[world[i], i] for i in range(3)))
+
+        # Rounded, so that a grid turned by exactly 45 degrees does not change its codes with the last bit; there the
+        # signs between two directions decide, which neither the order nor the signs of the array axes change.
+        def fit(world: tuple[int, ...]) -> tuple[float, float]:
+            along = sum(abs(cosines[world[i], i]) for i in range(3))
+            between = sum(cosines[world[i], i] * cosines[(world[i] + 1) % 3, i] for i in range(3))
+            return round(float(along), 6), round(float(between), 6)
+
+        best = max(itertools.permutations(range(3)), key=fit)
         first, second, third = ((_POSITIVE if cosines[best[i], i] >= 0 else _NEGATIVE)[best[i]] for i in range(3))
         return first, second, third
 

@@ -82,7 +82,8 @@ class Region:
             corners = geometry.ras_mm_to_ijk(list(itertools.product(*zip(self.low, self.high, strict=True))))
             low = np.ceil(corners.min(axis=0) - _ROUNDING)
             high = np.floor(corners.max(axis=0) + _ROUNDING) + 1
-        low, high = np.maximum(low, 0).astype(int), np.minimum(high, geometry.shape).astype(int)
+        # Clipped first: a corner may lie too far away for whole numbers.
+        low, high = (np.clip(corner, 0, geometry.shape).astype(int) for corner in (low, high))
         if (low >= high).any():
             unit = "RAS mm" if self.in_world else "voxels"
             msg = (

@@ -99,6 +99,15 @@ class TestRegion:
         assert cli.main(["segment", str(image), "hippocampus", *box, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["model"] == "mr-structures"
 
+    @pytest.mark.parametrize("corner", ["-1e1", "-35.", "-5.7e-14", "-2.5E+1"])
+    def test_its_corners_may_be_written_like_any_number(
+        self, corner: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        image = volume(tmp_path / "head.nii.gz", (40, 24, 16))
+        box = ["--region", corner, "1", "1", "20", "20", "14"]
+        assert cli.main(["segment", str(image), "hippocampus", *box, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["model"] == "mr-structures"
+
 
 class TestSlices:
     def test_a_model_of_films_reads_them_when_asked_to(

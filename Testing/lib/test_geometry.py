@@ -112,6 +112,24 @@ def test_codes_name_every_axis_once_even_at_45_degrees() -> None:
         assert Geometry(SHAPE, affine + jitter).axis_codes == codes
 
 
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (0, 2), (1, 2)])
+def test_codes_at_45_degrees_go_with_the_axis_whatever_their_order_and_signs(first: int, second: int) -> None:
+    turned = np.eye(3)
+    turned[first, first] = turned[second, second] = turned[second, first] = math.sqrt(0.5)
+    turned[first, second] = -math.sqrt(0.5)
+    affine = np.eye(4)
+    affine[:3, :3] = turned
+    codes = Geometry(SHAPE, affine).axis_codes
+    opposite = dict(zip("RLAPSI", "LRPAIS", strict=True))
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            affine[:3, :3] = turned[:, order] * signs
+            expected = tuple(
+                codes[axis] if sign > 0 else opposite[codes[axis]] for axis, sign in zip(order, signs, strict=True)
+            )
+            assert Geometry(SHAPE, affine).axis_codes == expected
+
+
 def test_codes_of_a_sheared_grid_name_every_axis_once() -> None:
     affine = np.diag([1.0, 1.0, 1.0, 1.0])
     affine[:3, 2] = (0.9, 0.2, 0.5)  # nearest to R on its own, but R is taken by a better axis

@@ -68,6 +68,7 @@ def test_an_oblique_grid_keeps_all_of_the_box() -> None:
         (lambda: Region.ijk((4, 0), (3, 4), (0, 1)), "below the high one on every axis"),
         (lambda: Region.ras_mm((0, 0, 0), (5, 5, 5)).bounds(_far()), r"no voxel of the image .* move or enlarge it"),
         (lambda: Region.ijk((20, 30), (0, 4), (0, 4)).bounds(_far()), r"no voxel .*\(voxels\)"),
+        (lambda: Region.ras_mm((1e200, 0, 0), (1e300, 5, 5)).bounds(_far()), r"no voxel of the image .*1e\+300"),
     ],
 )
 def test_what_is_no_region_is_refused(make: object, said: str) -> None:
