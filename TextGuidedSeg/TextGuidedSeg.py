@@ -65,7 +65,8 @@ class TextGuidedSeg(ScriptedLoadableModule):
         parent.helpText = _(
             "Type what to segment and where, such as <i>left lower lung opacity</i>, and press Enter. "
             "The result is a new segment; the text map shows where the words point. Left is the patient's left.<br/>"
-            "The model reads frontal chest films. <b>Research use only. Not a medical device.</b>"
+            "Models read frontal chest films, MR of hippocampus and heart, endoscopy pictures and breast ultrasound. "
+            "<b>Research use only. Not a medical device.</b>"
         )
         parent.acknowledgementText = _(
             "Weights are trained on public data and have a license of their own, which the module shows."
@@ -203,7 +204,7 @@ class TextGuidedSegLogic(ScriptedLoadableModuleLogic, Runner):
         using the weights means accepting it.
 
         Args:
-            volume: A scalar volume node: a frontal chest film.
+            volume: A volume node that an installed model reads: a film, a color picture or a volume.
             phrases: One phrase, or several in a list or on lines.
             segmentation: Segmentation node that gets the segments; None makes one when the first is found.
             model: Name or folder of a model; None for the one that reads such images.

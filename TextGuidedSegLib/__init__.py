@@ -13,10 +13,13 @@ Reading order of the files:
     export, overlay, tags, provenance           results to files, with where they came from
     phrase, language                            what the words mean
     config, preprocessing, volume_preprocessing what a network was built for; with slabs, windows, region
-    text_encoder, pseudo_image, backbones       the parts of the network
+    text_encoder, pseudo_image, backbones       the parts of the network; with backbone_levels, efficientnet_lite,
+                                                transport, symmetric_alignment, spatial_alignment, guidance,
+                                                contrastive_alignment, presence_head
     network, padding                            the parts wired together
     home, weights, inference                    stored networks, and the run from phrase to segment; with fit, result,
-                                                presence, running, mirroring, film_runner, volume_runner, slice_runner
+                                                presence, familiarity, uncertainty, disagreement, running, mirroring,
+                                                readers, film_runner, volume_runner, slice_runner, single_piece
     cli                                         the same from a shell
     worker                                      the same from a process that asks; with worker_protocol, worker_channel,
                                                 warm_segmenter, memory
@@ -35,9 +38,11 @@ if TYPE_CHECKING:
         GeometryError,
         ImageError,
         PhraseError,
+        RegionNeededError,
         TextGuidedSegError,
         WeightsError,
     )
+    from TextGuidedSegLib.export import write_image, write_segmentation
     from TextGuidedSegLib.fit import choose_model
     from TextGuidedSegLib.geometry import Geometry
     from TextGuidedSegLib.image import Image
@@ -60,6 +65,7 @@ __all__ = [
     "Phrase",
     "PhraseError",
     "Region",
+    "RegionNeededError",
     "Result",
     "Segmenter",
     "TextGuidedSegError",
@@ -71,6 +77,8 @@ __all__ = [
     "load_vocabulary",
     "parse",
     "read_image",
+    "write_image",
+    "write_segmentation",
 ]
 
 _HOME = {
@@ -83,6 +91,7 @@ _HOME = {
     "Phrase": "phrase",
     "PhraseError": "errors",
     "Region": "region",
+    "RegionNeededError": "errors",
     "Result": "inference",
     "Segmenter": "inference",
     "TextGuidedSegError": "errors",
@@ -93,6 +102,8 @@ _HOME = {
     "load_vocabulary": "language.vocabulary",
     "parse": "phrase",
     "read_image": "io",
+    "write_image": "export",
+    "write_segmentation": "export",
 }
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -42,7 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args([_plain(word) for word in (sys.argv[1:] if arguments is None else arguments)])
         command: Callable[[argparse.Namespace], int] = options.command
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # who read it (head, less) has enough; what is left must not fail again at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ANSWERED
     except (KeyboardInterrupt, Cancelled):
         return _complain("interrupted", EXIT_INTERRUPTED)
     except DeviceError as error:
@@ -61,6 +67,14 @@ def _plain(word: str) -> str:
     except ValueError:
         return word
     return f"{number:f}" if math.isfinite(number) else word
+
+
+def _threshold(word: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(word) < 1:
+            return float(word)
+    msg = f"a threshold is a number between 0 and 1, got {word!r}"
+    raise argparse.ArgumentTypeError(msg)
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -87,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--uncertainty", metavar="X.nrrd", help="write how unsure the mask is at every voxel")
     segment.add_argument("--overlay", metavar="X.png", help="write a picture with the result")
     segment.add_argument("--film", metavar="X.nrrd", help="write the image itself on the grid of the other files")
-    segment.add_argument("--threshold", type=float, metavar="T", help="probability from which a voxel belongs to it")
+    segment.add_argument(
+        "--threshold", type=_threshold, metavar="T", help="probability from which a voxel belongs to it"
+    )
     corners = ("R0", "A0", "S0", "R1", "A1", "S1")
     segment.add_argument(
         "--region", nargs=6, type=float, metavar=corners, help="look at a box only: two corners in RAS mm"
@@ -241,8 +257,11 @@ def _parse(options: argparse.Namespace) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from TextGuidedSegLib.weights import list_models
+    from TextGuidedSegLib.weights import readable_models
 
+    found, problems = readable_models()
+    for problem in problems:
+        _complain(str(problem), EXIT_ANSWERED)
     rows = [
         {
             "name": model.card.name,
@@ -254,7 +273,7 @@ def _models(options: argparse.Namespace) -> int:
             "size_mb": round(model.size_bytes / 1e6, 1),
             "folder": str(model.folder),
         }
-        for model in list_models()
+        for _, model in sorted(found.items())
     ]
     text = "\n".join(f"{row['name']} {row['version']} ({row['size_mb']} MB): {row['summary']}\n"
                      f"    license of the weights: {row['license']}" for row in rows)  # fmt: skip

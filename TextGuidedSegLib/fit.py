@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,9 @@ import numpy as np
 from TextGuidedSegLib.errors import ImageError, RegionNeededError
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.phrase import Phrase
-from TextGuidedSegLib.weights import Model, ModelCard, list_models
+from TextGuidedSegLib.weights import Model, ModelCard, readable_models
+
+logger = logging.getLogger(__name__)
 
 NO_CT_MODEL = (
     "No CT model is shipped: no CT data was at hand to train one. "
@@ -130,7 +133,11 @@ def choose_model(image: Image, models: Sequence[Model] | None = None) -> tuple[M
     Raises:
         ImageError: No installed model reads such an image; a CT is answered with `NO_CT_MODEL`.
     """
-    models = list_models() if models is None else models
+    if models is None:
+        readable, problems = readable_models()
+        models = tuple(readable[name] for name in sorted(readable))
+        for problem in problems:  # it need not be the one for this image
+            logger.warning("%s", problem)
     refusals: dict[str, str] = {}
     fitting: list[Model] = []
     for model in models:

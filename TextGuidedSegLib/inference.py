@@ -11,7 +11,7 @@ import numpy as np
 
 from TextGuidedSegLib import familiarity
 from TextGuidedSegLib.disagreement import disagreements, found_elsewhere, on_other_half
-from TextGuidedSegLib.errors import PhraseError, RegionNeededError
+from TextGuidedSegLib.errors import ImageError, PhraseError, RegionNeededError
 from TextGuidedSegLib.film_runner import FilmRunner
 from TextGuidedSegLib.fit import check_fit, check_phrase_fit, choose_model, recognized
 from TextGuidedSegLib.image import Image, with_sound_values
@@ -101,6 +101,7 @@ class Segmenter:
             ImageError: The model does not read this kind of image, the image or its region is larger than what the
                 model was made for, the region misses the image, or the image has no finite value.
         """
+        _check_image(image)
         bounds = None if region is None else region.bounds(image.geometry)
         part = image if bounds is None else cropped(recognized(image), bounds)
         check_fit(part, self.card, slices=slices)
@@ -235,7 +236,7 @@ class Segmenter:
         if self._part is None:
             msg = "call set_image before segment"
             raise RuntimeError(msg)
-        parsed = parse(phrase) if isinstance(phrase, str) else phrase
+        parsed = phrase if phrase is None or isinstance(phrase, Phrase) else parse(phrase)
         check_phrase_fit(parsed, self._part, self.card)
         return parsed
 
@@ -331,6 +332,15 @@ def _words(phrase: Phrase | None) -> str | None:
 
 def _understands(phrase: Phrase | None, reading: Reading) -> bool:
     return phrase is None or phrase.known or reading.tokenizer.knows_a_word(phrase.heard)
+
+
+def _check_image(image: object) -> None:
+    if not isinstance(image, Image):
+        msg = (
+            f"an image is what read_image(path) or Image.from_array(array) gives, got {type(image).__name__}; "
+            "call one of them first"
+        )
+        raise ImageError(msg)
 
 
 def _check_threshold(threshold: float | None, decision: DecisionConfig) -> None:

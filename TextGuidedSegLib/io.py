@@ -70,6 +70,9 @@ def read_image(path: str | Path) -> Image:
     Raises:
         ImageError: The file is missing, damaged, of another kind or unfit; the message says what to do.
     """
+    if not str(path):
+        msg = f"the name of the image is empty; {EXPECTED}"
+        raise ImageError(msg)
     path = Path(path)
     try:
         is_folder, is_file = path.is_dir(), path.is_file()

@@ -226,7 +226,9 @@ def find_model(name_or_path: str | Path) -> Model:
         WeightsError: Nothing there; the installed names are listed and the nearest one is suggested.
     """
     path = Path(name_or_path)
+    is_folder = False
     with contextlib.suppress(OSError):  # a name too long for a path is no path
+        is_folder = path.is_dir()
         if path.name == WEIGHTS_FILE and path.is_file():
             return read_model(path.parent)
         if (path / CARD_FILE).is_file():
@@ -236,6 +238,9 @@ def find_model(name_or_path: str | Path) -> Model:
         return models[str(name_or_path)]
     if problems:  # it may be the one that is asked for
         raise problems[0]
+    if is_folder and str(name_or_path):
+        msg = f"the folder {path} has no {CARD_FILE}, so it is no model; name the folder that holds the card"
+        raise WeightsError(msg)
     nearest = difflib.get_close_matches(str(name_or_path), models, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     msg = (
@@ -256,7 +261,7 @@ def read_model(folder: Path) -> Model:
         values = json.loads(path.read_text(encoding="utf-8"))
         return Model(folder, from_json_dict(ModelCard, values, where=str(path)))
     except (OSError, ValueError, TypeError) as error:
-        msg = f"{path} is not a readable model card: {error}; install the model again"
+        msg = f"{path} is not a readable model card: {error}; install the model again or remove its folder"
         raise WeightsError(msg) from error
 
 

@@ -47,6 +47,25 @@ def film(path: Path) -> Path:
     return path
 
 
+def test_a_broken_card_is_told_and_stops_no_other_model(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    home = tmp_path / "home"
+    tiny.write_model(home / "models" / "chest-xray", modalities=("CR", "DX", "OT"))
+    (home / "models" / "bad").mkdir()
+    (home / "models" / "bad" / "card.json").write_text("{")
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    assert cli.main(["segment", str(film(tmp_path / "film.png")), PHRASE]) == 0
+    assert "not a readable model card" in caplog.text
+    assert cli.main(["models"]) == 0
+    told = capsys.readouterr()
+    assert "chest-xray" in told.out
+    assert "not a readable model card" in told.err
+
+
 def test_a_volume_goes_to_the_model_of_volumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image = volume(tmp_path / "scan.nii.gz")
     assert cli.main(["segment", str(image), PHRASE]) == 0

@@ -131,6 +131,19 @@ class TestAnswers:
             Segmenter(read_model(tiny_model), device="cpu").segment(LEFT)
 
 
+class TestWrongKinds:
+    @pytest.mark.parametrize("image", ["film.png", np.zeros((40, 50)), None])
+    def test_an_image_is_none_of_these(self, image: object, segmenter: Segmenter) -> None:
+        with pytest.raises(ImageError, match=r"read_image\(path\) or Image\.from_array\(array\)"):
+            segmenter.set_image(image)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("phrase", [12, ["left lung"], b"left lung"])
+    def test_a_phrase_is_text(self, phrase: object, segmenter: Segmenter, film: Image) -> None:
+        segmenter.set_image(film)
+        with pytest.raises(PhraseError, match="a phrase must be text"):
+            segmenter.segment(phrase)  # type: ignore[arg-type]
+
+
 class TestThreshold:
     def test_it_comes_last_on_the_original_grid(self, segmenter: Segmenter) -> None:
         probability = segmenter.segment(LEFT).probability

@@ -313,6 +313,10 @@ class TestRefusals:
         with pytest.raises(ImageError, match=r"film\.png: the image has only"):
             read_image(save(tmp_path / "film.png", np.zeros(size, np.uint8)))
 
+    def test_an_empty_name_is_not_the_present_folder(self) -> None:
+        with pytest.raises(ImageError, match="the name of the image is empty"):
+            read_image("")
+
     def test_a_volume_of_one_voxel(self, tmp_path: Path) -> None:
         with pytest.raises(ImageError, match="1 x 1 x 1 voxels"):
             read_image(save(tmp_path / "scan.nrrd", np.zeros((1, 1, 1), np.uint8)))

@@ -171,6 +171,10 @@ class TestCard:
         with pytest.raises(WeightsError, match="not a readable model card"):
             list_models()
 
+    def test_a_folder_without_a_card_is_told_from_a_name(self, tmp_path: Path) -> None:
+        with pytest.raises(WeightsError, match=r"has no card\.json, so it is no model"):
+            find_model(tmp_path)
+
     @pytest.mark.usefixtures("home")
     def test_a_broken_card_keeps_no_other_model_from_being_found_by_name(self, model_copy: Path) -> None:
         (model_copy / CARD_FILE).write_text("{")
