@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise, takewhile
 from typing import Any
 
 from TextGuidedSegLib.errors import PhraseError
@@ -31,6 +32,10 @@ MAX_PHRASE_LENGTH = 500
 
 # What a number behind them counts is no finding.
 _SCALES = frozenset({"grade", "stage", "type", "class", "category", "rads", "birads", "day", "rib", "paris"})
+_ALL = frozenset({"all", "everything", "everywhere", "anywhere"})
+# Parts that have no name of their own where nothing says of what.
+_PARTS = frozenset({"wall", "walls", "muscle"})
+_NOT_TAKEN_OUT = '"{part}" was not taken out, as only sides and levels can be: name what is left instead.'
 _KNOWN_KINDS = NAMED_PLACE_KINDS | {"finding"}
 
 
@@ -148,7 +153,8 @@ def _understand(text: str, vocabulary: Vocabulary) -> Phrase:
     placed, contradictory = make_places(
         groups, Context(_home(items, vocabulary), separate, several, is_unilateral), vocabulary
     )
-    statement = _statement(items, placed)
+    reading.doubts += _not_taken_out(items, placed, vocabulary)
+    statement = _statement(items, placed, names_part=_names_part(items, vocabulary))
     is_plain = frame == "patient" and not (contradictory or statement.contradictory or statement.negated)
     plain = plain_wording(items, statement.places) if is_plain else None
     return Phrase(
@@ -235,13 +241,32 @@ def _home(items: Sequence[Item], vocabulary: Vocabulary) -> str | None:
     return home
 
 
-def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Statement:
+def _names_part(items: Sequence[Item], vocabulary: Vocabulary) -> bool:
+    """*LV and RV. No pericardial effusion*: a sentence names parts of an organ, and another one denies a finding."""
+    if not any(item.negated for item in items):
+        return False
+    sentences: list[list[Item]] = [[]]
+    for item in items:
+        if item.first.starts_sentence:
+            sentences.append([])
+        sentences[-1].append(item)
+    named = [
+        any(item.kind == "structure" and vocabulary.entry(item.term).within for item in sentence)
+        for sentence in sentences
+        if not any(item.negated or item.kind == "negation" for item in sentence)
+    ]
+    return any(named)
+
+
+def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup], *, names_part: bool) -> _Statement:
     found = [item.term.name for item in items if item.kind == "finding" and not item.negated]
     denied = [item.term.name for item in items if item.kind == "finding" and item.negated]
+    if _is_named_by_exception(items):  # "all but the left polyp"
+        found, denied = [], []
     named = unite(group.place for group in placed if not (group.mark[0] or group.mark[1]))
     restored = unite(group.place for group in placed if group.mark[2])
     without = unite(group.place for group in placed if group.mark[0])
-    if found or (named and not denied):
+    if found or (named and (names_part or not denied)):
         # "Lungs clear except the left base": the base is what the rest is not.
         cleared = not (denied or restored)
         excepted = [group.place for group in placed if group.mark[1] or (group.mark[0] and cleared)]
@@ -256,12 +281,35 @@ def _statement(items: Sequence[Item], placed: Sequence[PlacedGroup]) -> _Stateme
     spared = [group.place for group in placed if group.mark[1]]
     if spared and not (named or denied):  # "all but the right upper lobe"
         left_over = subtract([Place(place.structure, "none") for place in spared], spared)
-        return _Statement(None, left_over, negated=False, contradictory=not left_over)
+        finding = next((item.term.name for item in items if item.kind == "finding"), None)
+        return _Statement(finding, left_over, negated=False, contradictory=not left_over)
     if denied and restored:
         return _Statement(denied[0], restored, negated=False, contradictory=False)
     is_negated = any(item.negated for item in items)
     everywhere = unite(group.place for group in placed)
     return _Statement(denied[0] if denied else None, everywhere, negated=is_negated, contradictory=False)
+
+
+def _is_named_by_exception(items: Sequence[Item]) -> bool:
+    """*Everything but the left polyp*: the rest is named by what is taken out of it."""
+    begins = any(item.term.name == "except" and item.text.split()[0] in _ALL for item in items[:1])
+    takes_place = any(item.excepted and item.kind in NAMED_PLACE_KINDS for item in items)
+    return begins and takes_place and all(item.excepted for item in items if item.kind == "finding")
+
+
+def _not_taken_out(items: Sequence[Item], placed: Sequence[PlacedGroup], vocabulary: Vocabulary) -> list[str]:
+    """*Hippocampus minus anterior hippocampus*, *left ventricle without its wall*: said, as no part is taken out."""
+    named = {group.place.structure for group in placed if not any(group.mark)}
+    organs = {name for name in named if vocabulary.structure(name).within}
+    for position, item in enumerate(items):
+        if not (organs and (item.term.name == "except" or item.text == "without")):
+            continue
+        behind = list(takewhile(lambda one: one.first.before in (" ", "-"), items[position + 1 :]))
+        other = next((one for one in behind if one.kind == "structure" and one.term.name not in named), None)
+        part = other or next((one for one in behind if one.text in _PARTS), None)
+        if part is not None:
+            return [_NOT_TAKEN_OUT.format(part=part.text)]
+    return []
 
 
 def _overlap(first: Sequence[Place], second: Sequence[Place]) -> bool:
@@ -275,10 +323,12 @@ def _count(items: Sequence[Item], vocabulary: Vocabulary) -> int | None:
     for position, item in enumerate(items):
         if item.kind != "number" or (position and items[position - 1].text in _SCALES):
             continue
-        for later in items[position + 1 :]:
+        for earlier, later in pairwise(items[position:]):
+            # "Two small, round nodules"
+            is_listed = later.first.before == ", " and earlier.kind == later.kind == "description"
             if later.first.before.startswith("%"):
                 break
-            if later.first.starts_sentence or later.first.follows_pause or later.first.is_joined:
+            if later.first.starts_sentence or (later.first.follows_pause and not is_listed) or later.first.is_joined:
                 break
             if later.kind == "finding" or later.text in vocabulary.areas:
                 return vocabulary.numbers.get(item.text) or int(item.text) or None

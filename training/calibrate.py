@@ -34,7 +34,8 @@ from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
 from training import grammar_volume
 from training.cut_truth import is_doubtful, known_lungs
 from training.datasets.index import Row, read_index, select
-from training.datasets.mr_volumes import load_truth, open_volume
+from training.datasets.label_maps import load_truth
+from training.datasets.mr_volumes import open_volume
 from training.lung_zones import LungZones
 from training.metrics import Overlap, overlap, pooled
 from training.questions import questions

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import copy
+import pickle
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+STATE = ("network", "average", "optimizer", "step", "seconds")
+"""What the checkpoint of a run holds."""
+
+# What torch and pickle raise of bytes that are not theirs.
+_DAMAGED = (
+    RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError, TypeError, AttributeError, struct.error
+)  # fmt: skip
 
 
 class ExponentialMovingAverage:
@@ -36,17 +46,53 @@ class ExponentialMovingAverage:
             buffer.copy_(source)
 
 
+class DamagedCheckpointError(ValueError):
+    """A checkpoint cannot be read: cut off, changed, or something else under its name."""
+
+
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values atomically."""
+    """Write tensors and plain values atomically.
+
+    Raises:
+        OSError: It could not be written; the one before it is as it was.
+    """
     temporary = path.with_suffix(".partial")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    try:
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch says with RuntimeError that the disk is full
+        temporary.unlink(missing_ok=True)
+        msg = f"{path}: could not be written ({_reason(error)}), the one before is kept; check the free space"
+        raise OSError(msg) from error
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote; only tensors and plain values are accepted, never code."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    """Read what `save_checkpoint` wrote; only tensors and plain values are accepted, never code.
+
+    Raises:
+        DamagedCheckpointError: It is no whole checkpoint of a run.
+        OSError: There is no such file.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except _DAMAGED as error:
+        if "allocate memory" in str(error):  # nothing is wrong with the file, and nobody should delete it
+            raise
+        raise _damaged(path, _reason(error)) from error
+    missing = [key for key in STATE if key not in state] if isinstance(state, dict) else list(STATE)
+    if missing:
+        raise _damaged(path, f"it lacks {', '.join(missing)}")
     return state
+
+
+def _damaged(path: Path, why: str) -> DamagedCheckpointError:
+    return DamagedCheckpointError(f"{path} is damaged ({why}): delete it to start again")
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def with_neighbors(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ import torch
 
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
 from TextGuidedSegLib.export import check_output
+from training.checkpoint import DamagedCheckpointError
 from training.comparison.cell import Cell, cells
 from training.comparison.cells import finish, missing, steps_left
 from training.comparison.grid import Grid, read_grid
@@ -46,7 +47,7 @@ def compare(grid: Grid, everything: Sequence[Cell], options: argparse.Namespace)
         Number of cells that failed; the others are finished all the same.
     """
     chosen = [cell for cell in everything if _is_chosen(cell, options.only, options.seed)]
-    waiting = [cell for cell in chosen if steps_left(cell) or missing(cell)]
+    waiting = [cell for cell in chosen if _has_work(cell)]
     logger.info("%d of %d cells have something to do", len(waiting), len(chosen))
     failed = 0
     command = (
@@ -75,6 +76,13 @@ def _finished(waiting: Sequence[Cell], jobs: int) -> Iterator[tuple[Cell, Except
             yield futures[future], future.result()
 
 
+def _has_work(cell: Cell) -> bool:
+    try:
+        return bool(steps_left(cell) or missing(cell))
+    except DamagedCheckpointError:  # that row fails of it, and the others go on
+        return True
+
+
 def _try(cell: Cell) -> Exception | None:
     """Finish a cell; what a run can fail of is returned, so that the other cells go on."""
     logger.info("%s: starts", cell.name)
@@ -82,6 +90,9 @@ def _try(cell: Cell) -> Exception | None:
         finish(cell)
     except (TextGuidedSegError, ValueError, OSError, FloatingPointError) as error:
         return error
+    except (RuntimeError, MemoryError) as error:  # torch: no memory on the device, and everything else
+        logger.warning("%s: ended", cell.name, exc_info=True)
+        return error.with_traceback(None)  # its frames hold the network, and with it the memory of the next row
     return None
 
 
@@ -100,7 +111,11 @@ def dry_run(chosen: Sequence[Cell]) -> str:
     """What is missing, one line a cell, and the sum."""
     lines, steps, films = [], 0, 0
     for cell in chosen:
-        left, evaluations = steps_left(cell), missing(cell)
+        try:
+            left, evaluations = steps_left(cell), missing(cell)
+        except DamagedCheckpointError as error:
+            lines.append(f"{cell.name}: {error}")
+            continue
         if not left and not evaluations:
             continue
         named = ", ".join(f"{where.name} ({condition})" for where, condition in evaluations)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from TextGuidedSegLib.config import NetworkConfig, from_json_dict, to_json_dict
+from TextGuidedSegLib.export import atomic_path
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training.augment import AugmentationConfig
 from training.augment_volume import VolumeAugmentationConfig
@@ -17,6 +18,9 @@ from training.datasets.mr_volumes import VolumeSet
 from training.datasets.volume_slices import SliceSet
 from training.losses import LossConfig
 from training.presets import PRESETS, apply_preset
+
+OPERATIONAL = frozenset({"checkpoint_minutes", "device"})
+"""Keys that change when and where a run is computed, not what."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,8 @@ class DataConfig:
         mr_volumes: Index of the MR volumes.
         volume_sets: Kinds of volumes in it, for a network of three dimensions, which reads nothing else.
         slice_sets: Kinds of volumes in it whose slices a network of films learns, which then reads nothing else.
+        own_films: Index of films of one's own, with the columns image, mask, text and split.
+        own_films_share: Probability that a sample is one of them.
     """
 
     chest_infection: str = "../shared/data/chest_infection/index.csv"
@@ -61,6 +67,8 @@ class DataConfig:
     mr_volumes: str = "../shared/data/mr_volumes/index.csv"
     volume_sets: tuple[VolumeSet, ...] = ()
     slice_sets: tuple[SliceSet, ...] = ()
+    own_films: str = ""
+    own_films_share: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,8 +181,37 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def save_config(config: TrainConfig, path: Path) -> None:
-    """Write a run's configuration as JSON."""
-    path.write_text(json.dumps(to_json_dict(config), indent=2) + "\n", encoding="utf-8")
+    """Write a run's configuration as JSON, whole or not at all.
+
+    Raises:
+        ImageError: It could not be written.
+    """
+    with atomic_path(path) as part:
+        part.write_text(json.dumps(to_json_dict(config), indent=2) + "\n", encoding="utf-8")
+
+
+def differences(
+    one: TrainConfig, other: TrainConfig, besides: frozenset[str] = OPERATIONAL
+) -> dict[str, tuple[Any, Any]]:
+    """Dotted names of everything in which two configurations differ, with both values.
+
+    Args:
+        one: A configuration.
+        other: Another.
+        besides: Keys of `TrainConfig` that may differ.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+
+    def compare(mine: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str) -> None:
+        for key in mine:
+            pair = mine[key], theirs[key]
+            if all(isinstance(each, dict) for each in pair) and mine[key].keys() == theirs[key].keys():
+                compare(*pair, f"{prefix}{key}.")
+            elif mine[key] != theirs[key] and prefix + key not in besides:
+                found[prefix + key] = pair
+
+    compare(to_json_dict(one), to_json_dict(other), "")
+    return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:

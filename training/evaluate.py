@@ -32,8 +32,9 @@ from training.cases import Case, summarize, write_cases
 from training.conditions import CONDITIONS, UNTRUE, Reword, under_condition
 from training.cut_truth import ceiling, known_lungs, posed_lungs
 from training.datasets.films import load_mask
-from training.datasets.index import Row, read_index, select
-from training.datasets.mr_volumes import load_truth, open_volume
+from training.datasets.index import Row, check_files, read_index, select
+from training.datasets.label_maps import load_truth
+from training.datasets.mr_volumes import open_volume
 from training.lung_zones import LungZones
 from training.poses import MIRRORED, POSES, posed
 from training.questions import ASKS, BY_LESIONS, Expected, Question, questions
@@ -253,6 +254,7 @@ def _check(rows: Sequence[Row], options: argparse.Namespace) -> None:
     if missing:
         message = f"the index has no column {missing[0]!r}; it has {', '.join(rows[0].columns)}"
         raise ValueError(message)
+    check_files(rows)
 
 
 def _source(options: argparse.Namespace) -> dict[str, Any] | None:

@@ -15,6 +15,8 @@ import dataclasses
 import json
 import logging
 import sys
+import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -205,7 +207,7 @@ def load_zones(path: str | Path) -> dict[str, LungZones]:
         with np.load(path) as stored:
             names = [name.removesuffix(":shape") for name in stored.files if name.endswith(":shape")]
             return {name: _unpack(stored[name], stored[f"{name}:shape"]) for name in names}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"{path} is no file of lung zones ({error}); make it with python -m training.lung_zones"
         raise ValueError(msg) from error
 

@@ -10,6 +10,7 @@ from training.datasets.chest_infection import ChestInfection
 from training.datasets.chest_structures import ChestStructures
 from training.datasets.index import check_splits, read_index
 from training.datasets.mr_volumes import SYNTHETIC, WHOLE_HEADS, LabelledVolumes, MrVolumes, VolumeSet
+from training.datasets.own_films import OwnFilms
 from training.datasets.phantoms import PhantomFilms
 from training.datasets.polyp import Polyps
 from training.datasets.sample import SampleSource
@@ -61,9 +62,31 @@ def build_sources(config: TrainConfig) -> list[tuple[float, Source]]:
         sources.append(
             (data.breast_ultrasound_share, ultrasound if reads else Unworded(ultrasound.films, picture=True))
         )
+    sources += _own_sources(config)
     if phantom_share:
         sources.append((phantom_share, PhantomFilms(data.phantoms, config.preprocessing, seed=_PHANTOM_SEED)))
     return sources
+
+
+def _own_sources(config: TrainConfig) -> list[tuple[float, Source]]:
+    data = config.data
+    if not data.own_films_share:
+        return []
+    check_splits(read_index(_own_index(data)))
+    own = OwnFilms(data.own_films, "train", config.preprocessing)
+    return [(data.own_films_share, own if config.network.reads_words else Unworded(own.films))]
+
+
+def _own_index(data: DataConfig) -> str:
+    """The index of one's own films.
+
+    Raises:
+        ValueError: They have a share and no index.
+    """
+    if not data.own_films:
+        msg = f"data.own_films_share is {data.own_films_share:g}, but data.own_films names no index.csv to read"
+        raise ValueError(msg)
+    return data.own_films
 
 
 def _shuffle_seed(config: TrainConfig) -> int | None:
@@ -118,7 +141,7 @@ def _volumes(chosen: VolumeSet, config: TrainConfig) -> LabelledVolumes:
 def _checked_rest(data: DataConfig) -> float:
     """The share of the phantoms."""
     shares = (data.infection_share, data.structures_share, data.blended_share, data.unlike_share, data.polyp_share,
-              data.breast_ultrasound_share)  # fmt: skip
+              data.breast_ultrasound_share, data.own_films_share)  # fmt: skip
     rest = 1 - sum(shares)
     if min(shares) < 0 or rest < -_LEAST_SHARE:
         msg = f"the shares of the data sets must be 0 or more and add up to 1 at most, got {shares}"
@@ -136,7 +159,7 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     sources: list[tuple[float, Source]] = []
     if not _has_chest(data):
         return sources
-    rows = read_index(data.chest_infection)
+    rows = read_index(data.chest_infection, ("patient",))
     check_splits(rows)
     if data.infection_share or data.blended_share:
         lungs = load_zones(data.lungs) if data.lungs else None
@@ -162,8 +185,11 @@ def training_texts(data: DataConfig) -> list[str]:
         return _captions(data.mr_volumes) + grammar_volume.corpus(5_000)
     texts: list[str] = []
     has_pictures = bool(data.polyp_share or data.breast_ultrasound_share)
-    if _has_chest(data) or not has_pictures:  # phantoms speak the grammar of the chest
+    if _has_chest(data) or not (has_pictures or data.own_films_share):
         texts += _captions(data.chest_infection) + _captions(data.chest_structures)
+    if data.own_films_share:
+        texts += _captions(_own_index(data))
+    if _has_chest(data) or not has_pictures:  # phantoms speak the grammar of the chest
         texts += grammar.corpus(20_000)
     pictures: tuple[tuple[Picture, str, float], ...] = (
         ("polyp", data.polyp, data.polyp_share),
@@ -176,7 +202,7 @@ def training_texts(data: DataConfig) -> list[str]:
 
 
 def _captions(index: str) -> list[str]:
-    return [row.columns["text"] for row in read_index(index) if row.columns["split"].startswith("train")]
+    return [row.columns["text"] for row in read_index(index, ("text",)) if row.columns["split"].startswith("train")]
 
 
 def _has_chest(data: DataConfig) -> bool:

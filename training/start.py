@@ -24,6 +24,7 @@ def weights_of(start: Path) -> dict[str, Tensor]:
 
     Raises:
         WeightsError: A file of the model is missing or was changed.
+        ValueError: The checkpoint is damaged.
         OSError: There is no such file.
     """
     if not (start / CARD_FILE).is_file():

@@ -24,12 +24,13 @@ import torch
 from tokenizers import Tokenizer
 
 from TextGuidedSegLib.errors import DeviceError, TextGuidedSegError
+from TextGuidedSegLib.export import atomic_path
 from TextGuidedSegLib.inference import choose_device
 from TextGuidedSegLib.network import FusedNetwork
 from TextGuidedSegLib.text_encoder import PhraseTokenizer, build_text_encoder
 from training.augmented import augmented
 from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint, with_neighbors
-from training.config import TrainConfig, parse_command_line, save_config
+from training.config import OPERATIONAL, TrainConfig, differences, parse_command_line, read_config, save_config
 from training.datasets.sample import Batch, SampleSource, collate
 from training.datasets.volume_sample import VolumeBatch, VolumeSource, collate_volumes
 from training.distributed import join_workers, leave_workers
@@ -42,6 +43,8 @@ from training.tokenizer import train_tokenizer
 logger = logging.getLogger(__name__)
 
 _LOG_EVERY = 50
+_CHANGEABLE = OPERATIONAL | {"name", "steps"}
+"""What a run may be resumed with that it did not begin with: a copy under another name, and a longer schedule."""
 
 
 class Run:
@@ -75,7 +78,7 @@ class Run:
         """Continue from the checkpoint, if there is one.
 
         Raises:
-            ValueError: The checkpoint is of another network.
+            ValueError: The checkpoint is of another network, or damaged.
         """
         path = self.folder / "checkpoint.pt"
         if not path.is_file():
@@ -207,7 +210,16 @@ def draw_batch(
 
 
 def train(config: TrainConfig, folder: Path) -> None:
-    """Run until `config.steps`, with checkpoints; resumes by itself. Of several processes the first one writes."""
+    """Run until `config.steps`, with checkpoints; resumes by itself. Of several processes the first one writes.
+
+    Raises:
+        ValueError: The configuration or a data set is wrong, the folder has a run of another configuration, or its
+            checkpoint is damaged.
+        OSError: A file could not be read or written.
+        DeviceError: The device is missing.
+        FloatingPointError: The run diverged.
+    """
+    _check_same(config, folder)
     run = Run(config, folder)
     run.resume()
     if run.step == 0 and config.encoder_from:
@@ -238,6 +250,27 @@ def train(config: TrainConfig, folder: Path) -> None:
     run.save()
 
 
+def _check_same(config: TrainConfig, folder: Path) -> None:
+    """A checkpoint goes on as it began; only `_CHANGEABLE` may be changed on the way.
+
+    Raises:
+        ValueError: Names what differs.
+    """
+    stored = folder / "config.json"
+    if not (stored.is_file() and (folder / "checkpoint.pt").is_file()):
+        return
+    differing = differences(read_config(stored), config, _CHANGEABLE)
+    if differing:
+        changes = ", ".join(
+            f"{key} was {json.dumps(before)} and is now {json.dumps(now)}" for key, (before, now) in differing.items()
+        )
+        msg = (
+            f"{folder} has a run of another configuration: {changes}; give this run another --name, or delete that "
+            "folder to start again"
+        )
+        raise ValueError(msg)
+
+
 def _log(log: Any, run: Run, means: dict[str, float], speed: float) -> None:
     entry = {"step": run.step, "images_per_second": round(speed, 1), **{name: round(v, 5) for name, v in means.items()}}
     log.write(json.dumps(entry) + "\n")
@@ -248,7 +281,8 @@ def _log(log: Any, run: Run, means: dict[str, float], speed: float) -> None:
 def _tokenizer(config: TrainConfig, path: Path) -> PhraseTokenizer:
     if not path.is_file():
         tokenizer: Tokenizer = train_tokenizer(training_texts(config.data), config.vocabulary_size)
-        tokenizer.save(str(path))
+        with atomic_path(path) as part:  # its own `save` says what is wrong in an exception without a class
+            part.write_bytes(tokenizer.to_str(pretty=True).encode())
     return PhraseTokenizer.from_file(path, config.network.text.max_tokens)
 
 

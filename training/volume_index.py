@@ -2,7 +2,8 @@
 
     python -m training.volume_index FOLDER --source "abdomen CT" --out FOLDER/index.csv
 
-`FOLDER/dataset.json` names the labels (`"labels": {"background": 0, "left kidney": 1, "kidneys": [1, 2]}`), images lie
+`FOLDER/dataset.json` names the labels (`"labels": {"background": 0, "left kidney": 1, "kidneys": [1, 2]}`, or the other
+way round as the Medical Segmentation Decathlon has them: `{"0": "background", "1": "liver"}`), images lie
 in `imagesTr` as `CASE_0000.nii.gz` or `CASE.nii.gz`, label maps in `labelsTr` as `CASE.nii.gz`. The panel's *Export for
 nnU-Net* writes such a folder.
 """
@@ -44,7 +45,8 @@ def index_volumes(folder: Path, out: Path, *, source: str, val_share: float = 0.
         ImageError: A volume cannot be read.
     """
     labels, ending = _labels(folder / "dataset.json")
-    maps = sorted((folder / "labelsTr").glob(f"*{ending}"))
+    # macOS puts a file `._NAME` beside every file on a foreign disk or in an archive.
+    maps = sorted(path for path in (folder / "labelsTr").glob(f"*{ending}") if not path.name.startswith("."))
     every = round(1 / val_share) if 0 < val_share <= 0.5 else 0
     if len(maps) < 2 or not every:
         msg = (
@@ -71,7 +73,7 @@ def _labels(path: Path) -> tuple[dict[str, list[int]], str]:
     """Values of each name without the background, and the ending of the files."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        named = {str(name): np.atleast_1d(one).astype(int).tolist() for name, one in values["labels"].items()}
+        named = _by_name(values["labels"])
     except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         msg = (
             f'{path} does not name the labels ({type(error).__name__}: {error}); expected JSON with "labels": '
@@ -83,6 +85,20 @@ def _labels(path: Path) -> tuple[dict[str, list[int]], str]:
         msg = f"{path} names no label but the background; expected a name for each structure"
         raise ValueError(msg)
     return labels, str(values.get("file_ending", ".nii.gz"))
+
+
+def _by_name(labels: dict[str, Any]) -> dict[str, list[int]]:
+    """Values by name, whichever of the two comes first in the file; two values of one name are joined.
+
+    Raises:
+        ValueError: Neither order gives a number for each name.
+    """
+    if not all(isinstance(name, str) and name and not name.isdecimal() for name in labels.values()):
+        return {name: np.atleast_1d(one).astype(int).tolist() for name, one in labels.items()}
+    named: dict[str, list[int]] = {}
+    for value, name in labels.items():
+        named.setdefault(name, []).append(int(value))
+    return named
 
 
 def _image_of(folder: Path, case: str, ending: str) -> Path:

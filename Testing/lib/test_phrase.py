@@ -164,6 +164,8 @@ def test_what_was_corrected_expanded_and_not_known_is_said() -> None:
         "night", "light", "might", "sight", "eight", "lift", "loft", "lent", "lang", "long", "lunge", "bass",
         "nasal", "enema", "module", "legion", "infusion", "diffusion", "injection", "inflection", "capacity",
         "lingual", "tumult", "lever", "bright", "flower", "power", "tower", "supper",
+        "sparse", "shares", "slipping", "stripping", "extruding", "resorbed", "snare", "emitting", "internal",
+        "infarcted", "branchial", "splenium", "halo", "loculation", "cystadenoma", "different", "leading", "radicular",
     ],
 )  # fmt: skip
 def test_a_word_of_the_language_is_not_corrected(word: str) -> None:
@@ -187,6 +189,21 @@ def test_a_short_word_that_is_a_side_and_nothing_else_is_corrected(word: str, si
 @pytest.mark.parametrize(("word", "meant"), [("uper", "upper"), ("uooer", None), ("consolidatoin", "consolidation")])
 def test_one_edit_in_a_short_word_and_two_in_a_long_one(word: str, meant: str | None) -> None:
     assert parse(word).corrections == (((word, meant),) if meant else ())
+
+
+@pytest.mark.parametrize(
+    ("text", "corrections"),
+    [
+        ("grund glass opacity", (("grund", "ground"),)),
+        ("grund opacity", ()),
+        ("LV blod pool", (("blod", "blood"),)),
+        ("blod in the LV", ()),
+    ],
+)
+def test_a_word_of_a_longer_term_is_corrected_beside_the_rest_of_it(
+    text: str, corrections: tuple[tuple[str, str], ...]
+) -> None:
+    assert parse(text).corrections == corrections
 
 
 def test_sides_of_the_picture_are_turned_once_and_only_where_patients_have_sides() -> None:

@@ -58,6 +58,23 @@ def test_nothing_is_doubted_without_a_reason(text: str) -> None:
     assert parse(text).doubts == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("hippocampus minus anterior hippocampus", "anterior hippocampus"), ("left ventricle without its wall", "wall"),
+     ("LV without myocardium", "myocardium")],
+)  # fmt: skip
+def test_a_part_that_cannot_be_taken_out_is_said(text: str, part: str) -> None:
+    (doubt,) = parse(text).doubts
+    assert f'"{part}" was not taken out' in doubt
+
+
+@pytest.mark.parametrize(
+    "text", ["both hippocampi except the right one", "left ventricle and its wall", "LV. No wall motion abnormality."]
+)
+def test_what_is_taken_out_or_denied_needs_no_doubt(text: str) -> None:
+    assert parse(text).doubts == ()
+
+
 @pytest.mark.parametrize("text", ["image left lower zone", "left image opacity", "left zone of the image"])
 def test_the_mirrored_phrase_has_the_mirrored_doubt(text: str) -> None:
     assert tuple(map(swap_sides, parse(text).doubts)) == parse(swap_sides(text)).doubts

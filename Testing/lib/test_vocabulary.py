@@ -124,6 +124,7 @@ def test_new_abbreviations_with_a_side_are_swapped(write) -> None:
         ({"findings": {"honeycomb": {"synonyms": "honey"}}}, "findings > honeycomb > synonyms must be a list of words"),
         ({"findings": {"honeycomb": {"synonyms": [7]}}}, "synonyms must be a text with at least one word, got 7"),
         ({"findings": {"honeycomb": {"structure": "lungs"}}}, "'lungs' is no structure; did you mean 'lung'"),
+        ({"structures": {"valve": {"within": "hart"}}}, "'hart' is no structure; did you mean 'heart'"),
         ({"findings": {"honeycomb": []}}, "findings > honeycomb must be an object"),
         ({"findings": {"nodule": {"frame": "picture"}}}, '"picture" is not legal. Legal are: patient, image'),
         ({"structures": {"lung": {"paired": "yes"}}}, "structures > lung > paired must be true or false"),

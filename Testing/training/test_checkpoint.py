@@ -11,6 +11,8 @@ import torch
 from Testing.training.tiny import assert_equal
 from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint
 
+STATE = {"network": {}, "average": {}, "optimizer": {}, "step": 0, "seconds": 0.0}
+
 
 class TestAverage:
     def test_the_average_of_constant_weights_is_those_weights(self) -> None:
@@ -43,16 +45,53 @@ class TestAverage:
 class TestCheckpoint:
     def test_a_failed_write_keeps_the_old_checkpoint(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "checkpoint.pt"
-        save_checkpoint(path, {"step": 1})
+        save_checkpoint(path, {**STATE, "step": 1})
 
         def half(state: Any, file: Path) -> None:
             Path(file).write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(torch, "save", half)
-        with pytest.raises(OSError, match="No space left"):
-            save_checkpoint(path, {"step": 2})
-        assert load_checkpoint(path) == {"step": 1}
+        with pytest.raises(OSError, match=r"checkpoint\.pt: could not be written \(.*No space left.*the one before is"):
+            save_checkpoint(path, {**STATE, "step": 2})
+        assert load_checkpoint(path)["step"] == 1
+        assert [each.name for each in tmp_path.iterdir()] == ["checkpoint.pt"], "nothing takes up the last space"
+
+    def test_what_torch_says_of_a_full_disk_is_an_error_of_the_file(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fails(state: Any, file: Path) -> None:
+            msg = "PytorchStreamWriter failed writing file data/3\nC++ frames"
+            raise RuntimeError(msg)
+
+        monkeypatch.setattr(torch, "save", fails)
+        with pytest.raises(OSError, match=r"\(PytorchStreamWriter failed writing file data/3\)"):
+            save_checkpoint(tmp_path / "checkpoint.pt", STATE)
+
+    @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9], ids=["empty", "cut", "nearly whole"])
+    def test_a_cut_checkpoint_is_told_in_one_sentence(self, kept: float, tmp_path: Path) -> None:
+        path = tmp_path / "checkpoint.pt"
+        save_checkpoint(path, {**STATE, "network": {"weight": torch.rand(500)}})
+        content = path.read_bytes()
+        path.write_bytes(content[: int(kept * len(content))])
+        with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged \(.*\): delete it to start again$"):
+            load_checkpoint(path)
+
+    @pytest.mark.parametrize("content", [b"\x80\x02\x8a", b"no checkpoint at all", bytes(range(256))])
+    def test_other_bytes_under_its_name_are_told_likewise(self, content: bytes, tmp_path: Path) -> None:
+        (tmp_path / "checkpoint.pt").write_bytes(content)
+        with pytest.raises(ValueError, match="is damaged"):
+            load_checkpoint(tmp_path / "checkpoint.pt")
+
+    def test_a_file_of_torch_that_is_no_checkpoint_is_told_likewise(self, tmp_path: Path) -> None:
+        for state, lacking in (({"step": 1}, "network, average, optimizer, seconds"), ([1], "network, average")):
+            torch.save(state, tmp_path / "checkpoint.pt")
+            with pytest.raises(ValueError, match=f"is damaged .it lacks {lacking}"):
+                load_checkpoint(tmp_path / "checkpoint.pt")
+
+    def test_a_missing_one_is_not_damaged(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            load_checkpoint(tmp_path / "checkpoint.pt")
 
     def test_a_checkpoint_with_code_in_it_is_refused(self, tmp_path: Path) -> None:
         save_checkpoint(tmp_path / "evil.pt", {"path": Path("x")})

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from Testing.training.comparison import Comparison, prepared, tiny_grid
 from Testing.training.tiny import LESIONS
@@ -257,6 +258,46 @@ class TestFailure:
         assert main(comparison.command("--only", "no-text", "--only", "prior")) == 3
         assert "no-text, seed 0: the loss is not finite at step 1" in capsys.readouterr().err
         assert "| prior |" in comparison.text()
+
+    @pytest.mark.parametrize(
+        "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), RuntimeError("device lost")]
+    )
+    def test_one_run_without_memory_leaves_the_others(
+        self,
+        error: Exception,
+        make: Callable[[str], Comparison],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def failing(config: TrainConfig, folder: Path) -> None:
+            raise error
+
+        monkeypatch.setattr(cells_module, "train", failing)
+        comparison = make("one")
+        comparison.grid["rows"][0]["seeds"] = [0]
+        assert main(comparison.command("--only", "no-text", "--only", "prior")) == 3
+        assert f"no-text, seed 0: {error}" in capsys.readouterr().err
+        assert error.__traceback__ is None, "it would hold the memory of the run while the next one needs it"
+        assert "| prior |" in comparison.text()
+
+    def test_a_damaged_checkpoint_stops_its_own_row_only(
+        self, copied: Comparison, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run = copied.folder / "runs" / "no-text" / "seed-1"
+        shutil.rmtree(run / "model")
+        (run / "checkpoint.pt").write_bytes((run / "checkpoint.pt").read_bytes()[:3000])
+        missing = next((copied.folder / "out").glob("early-fusion.*none.json"))
+        missing.unlink()
+        assert main(copied.command("--dry-run")) == 0
+        damaged, other, total = capsys.readouterr().out.splitlines()
+        assert damaged.startswith("no-text, seed 1: ")
+        assert damaged.endswith("delete it to start again")
+        assert other == "early-fusion, seed 0: 0 steps; measure dev films (none)"
+        assert total.startswith("2 cells, 0 steps")
+        assert main(copied.command()) == 3
+        (line,) = [each for each in capsys.readouterr().err.splitlines() if "damaged" in each]
+        assert line.startswith("no-text, seed 1: ")
+        assert missing.is_file()
 
     def test_a_folder_of_another_configuration_is_refused(
         self, copied: Comparison, capsys: pytest.CaptureFixture[str]

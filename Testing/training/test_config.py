@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from TextGuidedSegLib.config import BackboneConfig, NetworkConfig
+from TextGuidedSegLib.errors import ImageError
 from training.augment import AugmentationConfig
-from training.config import TrainConfig, parse_command_line, read_config, save_config
+from training.config import DataConfig, TrainConfig, differences, parse_command_line, read_config, save_config
 
 
 def test_a_configuration_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -19,6 +20,32 @@ def test_a_configuration_comes_back_from_its_file(tmp_path: Path) -> None:
     )
     save_config(config, tmp_path / "config.json")
     assert read_config(tmp_path / "config.json") == config
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "config.json"
+    save_config(TrainConfig(name="first"), path)
+
+    def half(self: Path, text: str, **_: object) -> int:
+        self.write_bytes(text.encode()[:20])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(ImageError, match=r"config\.json: could not be written .*No space left"):
+        save_config(TrainConfig(name="second"), path)
+    assert read_config(path).name == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_differs_is_named_with_both_values() -> None:
+    one = TrainConfig(device="cuda", checkpoint_minutes=9.0, network=NetworkConfig(pseudo_image=None))
+    other = TrainConfig(batch_size=3, data=dataclasses.replace(DataConfig(), phantoms=5))
+    found = differences(one, other)
+    assert found.keys() == {"batch_size", "network.pseudo_image", "data.phantoms"}
+    assert found["data.phantoms"] == (300, 5)
+    assert found["network.pseudo_image"][0] is None
+    assert differences(one, one) == {}
+    assert "batch_size" not in differences(one, other, frozenset({"batch_size"}))
 
 
 def test_a_configuration_cannot_be_changed() -> None:

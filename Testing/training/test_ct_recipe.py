@@ -18,7 +18,8 @@ from TextGuidedSegLib.weights import read_model
 from training import calibrate, export, train
 from training.config import read_config
 from training.datasets.index import check_splits, read_index
-from training.datasets.mr_volumes import MrVolumes, VolumeSet, load_truth
+from training.datasets.label_maps import load_truth
+from training.datasets.mr_volumes import MrVolumes, VolumeSet
 from training.volume_index import COLUMNS, index_volumes, main
 
 RECIPE = Path(__file__).resolve().parents[2] / "training" / "models" / "own-ct"
@@ -62,6 +63,15 @@ class TestIndex:
         truth = load_truth(rows[2], read_image(rows[2].image))
         np.testing.assert_array_equal(truth, labels(crop(0)) > 0)
 
+    def test_the_labels_of_the_decathlon_and_the_files_of_a_mac(self, tmp_path: Path) -> None:
+        names = {"0": "background", "1": "front_part", "2": "back part"}
+        other = write_folder(tmp_path / "Task01", names=names)
+        for name in ("imagesTr/._ct0_0000.nii.gz", "labelsTr/._ct0.nii.gz"):
+            (other / name).write_bytes(b"\0\5\26\7")
+        assert index_volumes(other, tmp_path / "index.csv", source="ct") == 6
+        rows = read_index(tmp_path / "index.csv")
+        assert {row.columns["text"]: row.columns["label"] for row in rows} == {"Front part.": "1", "Back part.": "2"}
+
     @pytest.mark.parametrize(("cases", "share", "kept"), [(2, 0.2, 1), (5, 0.2, 1), (10, 0.2, 2), (6, 0.5, 3)])
     def test_the_share_for_validation(self, cases: int, share: float, kept: int, tmp_path: Path) -> None:
         index_volumes(write_folder(tmp_path / "d", cases), tmp_path / "index.csv", source="ct", val_share=share)
@@ -72,12 +82,13 @@ class TestIndex:
         ("damage", "said"),
         [
             (lambda one: (one / "dataset.json").unlink(), "does not name the labels"),
-            (lambda one: (one / "dataset.json").write_text('{"labels": {"0": "liver"}}'), "does not name the labels"),
+            (lambda one: (one / "dataset.json").write_text('{"labels": {"a": "liver"}}'), "does not name the labels"),
+            (lambda one: (one / "dataset.json").write_text('{"labels": {"0": "background"}}'), "but the background"),
             (lambda one: (one / "dataset.json").write_text('{"labels": {"background": 0}}'), "but the background"),
             (lambda one: (one / "imagesTr" / "ct1_0000.nii.gz").unlink(), "case 'ct1' has no image"),
             (lambda one: (one / "labelsTr" / "ct1.nii.gz").unlink(), "has 1 label maps"),
         ],
-        ids=["no names", "older form", "background", "no image", "one case"],
+        ids=["no names", "no numbers", "older form", "background", "no image", "one case"],
     )
     def test_what_is_missing_is_said_and_nothing_written(
         self, damage, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from pathlib import Path
@@ -22,7 +23,7 @@ from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.phrase import Phrase, parse
 from TextGuidedSegLib.preprocessing import prepare_film
 from training import grammar
-from training.config import TrainConfig
+from training.config import DataConfig, TrainConfig
 from training.datasets.chest_infection import ChestInfection, split_sides
 from training.datasets.chest_structures import ChestStructures
 from training.datasets.phantoms import PhantomFilms
@@ -47,6 +48,36 @@ def structures(structure_index: Path) -> ChestStructures:
 @pytest.fixture(scope="module")
 def phantoms() -> PhantomFilms:
     return PhantomFilms(8, PREPROCESSING, seed=900)
+
+
+class TestUnfitIndexes:
+    """Films of one's own with the columns of every index are for `data.own_films`."""
+
+    @pytest.fixture
+    def plain(self, tmp_path: Path) -> Path:
+        (tmp_path / "index.csv").write_text("image,mask,text,split\na.png,b.png,lung,train\n", encoding="utf-8")
+        return tmp_path / "index.csv"
+
+    def test_the_missing_columns_are_named(self, plain: Path, config: TrainConfig, lesion_index: Path) -> None:
+        lesions = (
+            r"index\.csv lacks the columns zones_patient, n_areas_text, published_side, flag, patient; it has image"
+        )
+        with pytest.raises(ValueError, match=lesions):
+            ChestInfection(plain, "train", PREPROCESSING)
+        with pytest.raises(
+            ValueError, match=r"index\.csv lacks the columns kind, patient, note, chest_infection_twin;"
+        ):
+            ChestStructures(plain, ("train",), PREPROCESSING, frozenset())
+        for data in (DataConfig(str(plain), str(plain)), DataConfig(str(lesion_index), str(plain))):
+            with pytest.raises(ValueError, match=r"index\.csv lacks the columns"):
+                build_sources(dataclasses.replace(config, data=data))
+
+    def test_sets_without_a_film_to_draw_are_told(self, lesion_index: Path, structure_index: Path) -> None:
+        with pytest.raises(ValueError, match="has no row with the split test"):
+            ChestInfection(lesion_index, "test", PREPROCESSING)
+        everyone = frozenset(patient for _, _, _, patient, _ in STRUCTURES)
+        with pytest.raises(ValueError, match="has no film to learn structures from: expected rows"):
+            ChestStructures(structure_index, ("train",), PREPROCESSING, everyone)
 
 
 def draws(source: SampleSource, count: int, seed: int = 0) -> list[Sample]:

@@ -59,14 +59,20 @@ def test_a_folder_that_cannot_be_written_is_told_before_any_work(
 
 
 @pytest.mark.parametrize("part", ["images", "masks"])
-def test_a_missing_file_of_a_row_is_named(
-    evaluation: Evaluation, part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_missing_file_of_a_row_is_named_before_any_work(
+    evaluation: Evaluation,
+    part: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("training.evaluate.Segmenter", None)  # it is told before a model is loaded
     copy = Path(shutil.copytree(evaluation.index.parent, tmp_path / "other"))
     (copy / part / "dev_both.png").unlink()
     assert main(dataclasses.replace(evaluation, index=copy / "index.csv").arguments()) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{part}/dev_both.png" in line
+    assert line.startswith("1 of 8 images and masks do not exist: ")
+    assert f"{part}/dev_both.png; put them there" in line
     assert not (tmp_path / "report.json").exists()
 
 

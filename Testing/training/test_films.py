@@ -9,6 +9,9 @@ import pytest
 
 from Testing.training.tiny import LESIONS, PREPROCESSING, SIZE, lesion_film, write_png
 from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.export import write_image
+from TextGuidedSegLib.geometry import FILM_CODES, AxisCodes, Geometry, coded_geometry, reorientation
+from TextGuidedSegLib.geometry import VOLUME_CODES as RAS
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.preprocessing import prepare_film
@@ -77,7 +80,7 @@ def test_a_film_that_is_not_square_is_padded_black_and_its_mask_empty(tmp_path: 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     image = read_image_of(tmp_path, np.arange(400.0).reshape(20, 20) % 256)
     write_png(tmp_path / "mask.png", np.ones((20, 21), dtype=bool))
-    with pytest.raises(ValueError, match=r"mask\.png has \(21, 20\) pixels, its image \(20, 20\)"):
+    with pytest.raises(ValueError, match=r"mask\.png has the size \(21, 20, 1\), its image \(20, 20, 1\)"):
         load_mask(tmp_path / "mask.png", image)
 
 
@@ -88,3 +91,45 @@ def test_an_unreadable_mask_is_named(tmp_path: Path, content: bytes | None) -> N
         (tmp_path / "mask.png").write_bytes(content)
     with pytest.raises(ImageError, match=r"mask\.png"):
         load_mask(tmp_path / "mask.png", image)
+
+
+class TestMasksInAnotherOrientation:
+    SHAPE = (6, 5, 4)
+
+    @pytest.fixture
+    def image(self, tmp_path: Path) -> Image:
+        write_image(tmp_path / "image.nii.gz", np.arange(120.0).reshape(self.SHAPE), coded_geometry(self.SHAPE, RAS))
+        return read_image(tmp_path / "image.nii.gz")
+
+    @pytest.mark.parametrize("codes", [("L", "A", "S"), ("L", "P", "S"), ("S", "R", "P")])
+    def test_they_are_turned_onto_the_image_by_their_own_geometry(
+        self, codes: AxisCodes, image: Image, tmp_path: Path
+    ) -> None:
+        truth = np.random.default_rng(0).random(self.SHAPE) > 0.5
+        step = reorientation(image.axis_codes, codes)
+        turned = step.apply(truth.astype(np.uint8)), step.apply_to_geometry(image.geometry)
+        write_image(tmp_path / "mask.nii.gz", *turned)
+        assert np.array_equal(load_mask(tmp_path / "mask.nii.gz", image), truth)
+
+    def test_one_that_says_nothing_lies_as_its_image(self, image: Image, tmp_path: Path) -> None:
+        truth = np.random.default_rng(0).random(self.SHAPE) > 0.5
+        write_image(tmp_path / "mask.nii", truth.astype(np.uint8), coded_geometry(self.SHAPE, ("L", "P", "S")))
+        content = bytearray((tmp_path / "mask.nii").read_bytes())
+        content[252:256] = bytes(4)  # qform_code and sform_code
+        (tmp_path / "mask.nii").write_bytes(content)
+        assert np.array_equal(load_mask(tmp_path / "mask.nii", image), truth)
+
+    def test_on_the_grid_of_a_film_whose_tags_turn_it_they_lie_as_it_does(self, tmp_path: Path) -> None:
+        shape = (24, 20, 1)
+        grid = coded_geometry(shape, FILM_CODES)
+        truth = np.random.default_rng(0).random(shape) > 0.5
+        write_image(tmp_path / "mask.nrrd", truth.astype(np.uint8), grid)
+        mirrored = Image(np.zeros(shape), grid, ("R", "I", "A"), "film")
+        assert np.array_equal(load_mask(tmp_path / "mask.nrrd", mirrored), truth)
+
+    def test_one_that_lies_elsewhere_is_refused(self, image: Image, tmp_path: Path) -> None:
+        moved = image.geometry.affine_ijk_to_ras.copy()
+        moved[:3, 3] += (3.0, 0.0, 0.0)
+        write_image(tmp_path / "mask.nii.gz", np.ones(self.SHAPE, np.uint8), Geometry(self.SHAPE, moved))
+        with pytest.raises(ValueError, match=r"mask\.nii\.gz lies more than a voxel .* save the mask on the grid"):
+            load_mask(tmp_path / "mask.nii.gz", image)

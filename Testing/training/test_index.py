@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.datasets.index import Row, check_splits, read_index, select
+from training.datasets.index import Row, check_files, check_splits, read_index, rows_of_split, select
 
 
 def index_of(folder: Path, text: str, encoding: str = "utf-8") -> Path:
@@ -77,11 +77,40 @@ def test_a_wrong_condition_says_what_is_wrong(rows: list[Row], condition: str, m
         ("", "has no rows"),
         ("image,mask,split\n", "has no rows"),
         ("image,text\na,b\n", "lacks the columns mask, split; it has image, text"),
+        ("image,mask,split,text\na,b,train,c\na,b,train\n", r"line 3 of .*index\.csv has only 3 cells; expected 4"),
+        ("image,mask,split,text\na,b,train,one, two\n", r"line 2 of .* has more cells; expected 4, .* put quotes"),
+        ('image,mask,split,text\na,b,dev,"c\nd"\na,,dev,c\n', r"line 4 of .* names no mask; every row needs both"),
+        ("image,mask,split\n,,dev\n", r"line 2 of .* names no image and no mask"),
     ],
 )
 def test_an_unfit_index_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_index(index_of(tmp_path, text))
+
+
+def test_a_set_names_the_columns_that_it_needs(tmp_path: Path) -> None:
+    path = index_of(tmp_path, "image,mask,text,split\na,b,c,train\n")
+    with pytest.raises(ValueError, match=r"index\.csv lacks the columns kind, note; it has image, mask, text, split"):
+        read_index(path, ("text", "kind", "note"))
+
+
+def test_a_split_without_rows_is_told(tmp_path: Path) -> None:
+    path = index_of(tmp_path, "image,mask,split\na,b,dev\n")
+    assert len(rows_of_split(path, ["dev"])) == 1
+    with pytest.raises(ValueError, match=r"index\.csv has no row with the split train or train_multi"):
+        rows_of_split(path, ["train", "train_multi"])
+
+
+def test_missing_files_are_counted_and_the_first_ones_named(tmp_path: Path) -> None:
+    path = index_of(tmp_path, "image,mask,split\n" + "".join(f"image,m{number},dev\n" for number in range(6)))
+    for name in ("image", "m0"):
+        (tmp_path / name).touch()
+    rows = read_index(path)
+    check_files(rows[:1])
+    with pytest.raises(ValueError, match=r"^5 of 7 images and masks do not exist: .*m1, .*m2, .*m3 and 2 more; put"):
+        check_files(rows)
+    with pytest.raises(ValueError, match=r"^1 of 3 images and masks do not exist: \S*m1; put"):
+        check_files(rows[:2])
 
 
 def test_a_missing_index_is_named(tmp_path: Path) -> None:

@@ -93,6 +93,23 @@ class TestFile:
         assert np.array_equal(loaded.left, lungs.left)
         assert np.array_equal(loaded.right, lungs.right)
 
+    @pytest.mark.parametrize("kept", [0.0, 0.3, 0.95], ids=["empty", "cut", "without its end"])
+    def test_a_cut_file_is_refused(self, kept: float, lungs: LungZones, tmp_path: Path) -> None:
+        save_zones(tmp_path / "zones.npz", {"images/a.png": lungs}, "note")
+        content = (tmp_path / "zones.npz").read_bytes()
+        (tmp_path / "zones.npz").write_bytes(content[: int(kept * len(content))])
+        with pytest.raises(ValueError, match=r"zones\.npz is no file of lung zones .* python -m training\.lung_zones"):
+            load_zones(tmp_path / "zones.npz")
+
+    def test_damaged_bytes_in_a_file_are_refused(self, lungs: LungZones, tmp_path: Path) -> None:
+        save_zones(tmp_path / "zones.npz", {"images/a.png": lungs}, "note")
+        content = bytearray((tmp_path / "zones.npz").read_bytes())
+        for place in range(60, len(content) // 2, 3):
+            content[place] ^= 255
+        (tmp_path / "zones.npz").write_bytes(content)
+        with pytest.raises(ValueError, match="is no file of lung zones"):
+            load_zones(tmp_path / "zones.npz")
+
     def test_another_file_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "zones.npz").write_text("no lungs", encoding="utf-8")
         with pytest.raises(ValueError, match=r"zones\.npz is no file of lung zones .* python -m training\.lung_zones"):

@@ -8,24 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from Testing.training.volume_sets import HEADS, PATCH, PREPROCESSING, STACKS, write_set
+from Testing.training.volume_sets import HEADS, PATCH, PREPROCESSING, STACKS, crop, labels, write_set, write_volume
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from TextGuidedSegLib.volume_preprocessing import prepare_volume
 from training import grammar_volume
 from training.datasets.index import Row, read_index
+from training.datasets.label_maps import joined_labels, label_values, load_truth
 from training.datasets.mr_volumes import (
     NOMINAL_SPACING_MM,
     LabelledVolume,
     LabelledVolumes,
     MrVolumes,
     VolumeSet,
-    label_values,
-    load_truth,
     load_volume,
     open_volume,
+    rows_by_image,
 )
 from training.datasets.volume_sample import VolumeSample, collate_volumes
+from training.datasets.volume_slices import labelled_slices
 
 SET = VolumeSet(HEADS, 1.0, PATCH)
 
@@ -165,6 +166,73 @@ class TestVolumes:
         assert back.any()
         assert not (front & back).any()
         np.testing.assert_array_equal(front | back, both)
+
+
+class TestJoinedRows:
+    """Masks that come as the panel's *Export for training* writes them, or as any other tool does."""
+
+    @staticmethod
+    def written(folder: Path, masks: dict[str, tuple[np.ndarray, str]]) -> list[Row]:
+        """One file a caption, with the values and the cell of the column `label` that are given."""
+        volume = crop(0)
+        write_volume(folder / "image.nii.gz", volume.array.astype(np.int16), volume)
+        lines = ["image,mask,label,text,split"]
+        for number, (text, (mask, label)) in enumerate(masks.items()):
+            write_volume(folder / f"mask{number}.nii.gz", mask, volume)
+            lines.append(f'image.nii.gz,mask{number}.nii.gz,"{label}",{text},train')
+        (folder / "index.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return read_index(folder / "index.csv")
+
+    def test_every_caption_has_its_own_file_value_and_place_overlapping_or_not(self, tmp_path: Path) -> None:
+        volume = crop(0)
+        front, back = volume.mask(depth="anterior"), volume.mask(depth="posterior")
+        both = front | back
+        rows = self.written(
+            tmp_path,
+            {
+                "Anterior hippocampus.": ((7 * front).astype(np.uint8), "7"),
+                "Hippocampus.": ((300 * both).astype(np.int16), "300"),  # 300 is 44 modulo 256
+                "Posterior hippocampus.": ((256 * back).astype(np.int16), "256"),  # and 256 is the background
+                "Brain.": (np.ones_like(front).astype(np.uint8), ""),
+                "Left atrium.": (np.zeros_like(front).astype(np.uint8), "9"),
+            },
+        )
+        expected = {"anterior hippocampus": front, "hippocampus": both, "posterior hippocampus": back,
+                    "brain": np.ones_like(front), "left atrium": np.zeros_like(front)}  # fmt: skip
+        labels, targets = joined_labels(rows, open_volume(rows[0]))
+        assert labels.dtype == np.uint8
+        assert targets["left atrium"] == ()
+        for key, mask in expected.items():
+            np.testing.assert_array_equal(np.isin(labels, targets[key]), mask, err_msg=key)
+
+        loaded = load_volume(rows, PREPROCESSING)
+        slices = labelled_slices(rows, PreprocessingConfig(size=24))
+        for key in expected:
+            assert loaded.mask(key).sum() == expected[key].sum(), key
+            shown = sum(int(np.isin(one.labels, one.targets[key]).sum()) for one in slices)
+            assert shown >= expected[key].sum() * 0.9, key
+        (volumes,) = rows_by_image(tmp_path / "index.csv", "", "train")  # the panel writes no column source
+        assert len(volumes) == 5
+
+    def test_what_no_caption_names_stays_labelled(self, tmp_path: Path) -> None:
+        both = labels(crop(0))
+        rows = self.written(tmp_path, {"Anterior hippocampus.": (both, "1")})
+        joined, targets = joined_labels(rows, open_volume(rows[0]))
+        np.testing.assert_array_equal(joined, both)
+        assert targets == {"anterior hippocampus": (1,)}
+
+    def test_the_labels_of_one_file_keep_their_numbers(self, index: Path) -> None:
+        rows = read_index(index)[2::-1]
+        joined, targets = joined_labels(rows, open_volume(rows[0]))
+        np.testing.assert_array_equal(joined, labels(crop(0)))
+        assert targets == {"anterior hippocampus": (1,), "posterior hippocampus": (2,), "hippocampus": (1, 2)}
+
+    def test_more_overlaps_than_a_label_map_holds_are_refused(self, tmp_path: Path) -> None:
+        numbers = np.arange(crop(0).array.size).reshape(crop(0).array.shape)
+        masks = {f"Part {bit}.": ((numbers >> bit & 1).astype(np.uint8), "1") for bit in range(9)}
+        rows = self.written(tmp_path, masks)
+        with pytest.raises(ValueError, match=r"image.nii.gz overlap in 511 ways; expected 255 at most"):
+            joined_labels(rows, open_volume(rows[0]))
 
 
 class TestRefusals:

@@ -52,6 +52,26 @@ def ultrasound(ultrasound_index: Path) -> BreastUltrasound:
     return BreastUltrasound(ultrasound_index, "train", PREPROCESSING)
 
 
+@pytest.mark.parametrize(
+    ("source", "lacking"), [(Polyps, "prompts, loc_mask"), (BreastUltrasound, "prompts, loc_mask, klass")]
+)
+def test_an_index_without_their_columns_is_told(
+    source: type[Polyps | BreastUltrasound], lacking: str, tmp_path: Path
+) -> None:
+    (tmp_path / "index.csv").write_text("image,mask,text,split\na.png,b.png,polyp,train\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"index\.csv lacks the columns {lacking}; it has image, mask, text, split"):
+        source(tmp_path / "index.csv", "train", PREPROCESSING)
+
+
+@pytest.mark.parametrize("source", [Polyps, BreastUltrasound])
+def test_a_split_without_pictures_is_told(
+    source: type[Polyps | BreastUltrasound], polyp_index: Path, ultrasound_index: Path
+) -> None:
+    index = polyp_index if source is Polyps else ultrasound_index
+    with pytest.raises(ValueError, match=r"index\.csv has no row with the split test"):
+        source(index, "test", PREPROCESSING)
+
+
 class TestPlaces:
     @pytest.mark.parametrize(
         ("caption", "place"),

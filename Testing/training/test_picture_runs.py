@@ -145,7 +145,7 @@ class TestSources:
         [
             (
                 {"polyp_share": 0.7, "breast_ultrasound_share": 0.5},
-                r"add up to 1 at most, got \(0\.0, 0\.0, 0\.0, 0\.0, 0\.7, 0\.5\)",
+                r"add up to 1 at most, got \(0\.0, 0\.0, 0\.0, 0\.0, 0\.7, 0\.5, 0\.0\)",
             ),
             ({"polyp_share": -0.1, "breast_ultrasound_share": 1.1}, "must be 0 or more"),
             ({"polyp_share": 0.75}, r"leave 0\.25 for phantoms, but data\.phantoms is 0"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from Testing.training.tiny import Sources, assert_equal, steps
+from TextGuidedSegLib.errors import ImageError
 from training import train as train_module
 from training.checkpoint import load_checkpoint
 from training.config import TrainConfig, read_config, save_config
@@ -64,6 +65,16 @@ def one_line(text: str) -> str:
     return line
 
 
+class _Tokenizer:
+    def to_str(self, *, pretty: bool) -> str:
+        return "{}" if pretty else ""
+
+
+def _full(path: Path, content: bytes) -> int:
+    path.touch()
+    raise OSError(28, "No space left on device")
+
+
 class TestCommand:
     def test_a_run_leaves_everything_that_resuming_and_exporting_need(
         self, config: TrainConfig, run_folder: Path, monkeypatch: pytest.MonkeyPatch
@@ -105,10 +116,77 @@ class TestCommand:
         before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
         capsys.readouterr()
         assert main(command(config, run_folder, "--network.backbone.filters", "[4, 8, 16]")) == 2
+        assert "backbone.filters was [8, 16, 32] and is now [4, 8, 16]; give" in one_line(capsys.readouterr().err)
+        assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+        (run_folder / "config.json").unlink()  # then only the weights can tell
+        assert main(command(config, run_folder, "--network.backbone.filters", "[4, 8, 16]")) == 2
         assert "is of a run with another network or vocabulary; give this run another --name" in one_line(
             capsys.readouterr().err
         )
+
+    def test_another_configuration_in_the_folder_of_a_run_is_refused_and_changes_nothing(
+        self, config: TrainConfig, run_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(command(dataclasses.replace(config, steps=1), run_folder)) == 0
+        before = {path.name: path.read_bytes() for path in run_folder.iterdir()}
+        capsys.readouterr()
+        assert main(command(config, run_folder, "--loss.pseudo", "0.1", "--seed", "4")) == 2
+        said = one_line(capsys.readouterr().err)
+        assert "tiny has a run of another configuration: seed was 0 and is now 4, loss.pseudo was" in said
+        assert said.endswith("and is now 0.1; give this run another --name, or delete that folder to start again")
         assert {path.name: path.read_bytes() for path in run_folder.iterdir()} == before
+
+    def test_a_run_may_be_made_longer_and_computed_elsewhere(self, config: TrainConfig, run_folder: Path) -> None:
+        assert main(command(dataclasses.replace(config, steps=1), run_folder)) == 0
+        changes = ("--steps", "2", "--checkpoint_minutes", "7", "--device", "auto")
+        assert main(command(config, run_folder, *changes)) == 0
+        assert load_checkpoint(run_folder / "checkpoint.pt")["step"] == 2
+        assert read_config(run_folder / "config.json").steps == 2
+
+    def test_a_run_without_a_checkpoint_has_nothing_to_keep(self, config: TrainConfig, run_folder: Path) -> None:
+        save_config(dataclasses.replace(config, seed=9), run_folder / "config.json")
+        assert main(command(dataclasses.replace(config, steps=1), run_folder)) == 0
+        assert read_config(run_folder / "config.json").seed == 0
+
+    def test_a_damaged_checkpoint_is_told_in_one_line(
+        self, config: TrainConfig, run_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(command(dataclasses.replace(config, steps=1), run_folder)) == 0
+        capsys.readouterr()
+        checkpoint = run_folder / "checkpoint.pt"
+        checkpoint.write_bytes(checkpoint.read_bytes()[:2000])
+        assert main(command(config, run_folder)) == 2
+        assert "is damaged" in one_line(capsys.readouterr().err)
+
+    def test_a_full_disk_is_told_in_one_line_and_keeps_the_checkpoint(
+        self,
+        config: TrainConfig,
+        run_folder: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        assert main(command(dataclasses.replace(config, steps=1), run_folder)) == 0
+        capsys.readouterr()
+
+        def half(state: object, file: Path) -> None:
+            Path(file).write_bytes(b"half")
+            msg = "PytorchStreamWriter failed writing file data/3"
+            raise RuntimeError(msg)
+
+        monkeypatch.setattr(torch, "save", half)
+        assert main(command(dataclasses.replace(config, steps=2), run_folder)) == 2
+        assert "checkpoint.pt: could not be written (PytorchStreamWriter" in one_line(capsys.readouterr().err)
+        assert load_checkpoint(run_folder / "checkpoint.pt")["step"] == 1
+        assert not list(run_folder.glob("*.partial"))
+
+    def test_a_tokenizer_is_written_whole_or_not_at_all(
+        self, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(train_module, "train_tokenizer", lambda *_: _Tokenizer())
+        monkeypatch.setattr(Path, "write_bytes", _full)
+        with pytest.raises(ImageError, match=r"tokenizer\.json: could not be written .*No space left"):
+            Run(config, tmp_path / "tiny")
+        assert not list((tmp_path / "tiny").iterdir())
 
     @pytest.mark.parametrize(
         ("override", "code", "message"),

@@ -21,6 +21,9 @@ _UNABLE = frozenset({"cannot", "can't", "cant", "couldn't", "couldnt"})
 _EXCLUDED = frozenset({"excluded", "ruled out"})
 _TOUCHED = frozenset({"involved", "affected", "enlarged", "deviated", "shifted", "displaced"})
 _BEFORE_PLACES = frozenset({"normal", "unremarkable", "sharp", "intact", "midline"})
+_NOUNS = frozenset({"structure", "region"})
+_ASIDES = frozenset({"not", "but not", "and not"})
+_ADJECTIVE_ENDS = ("ic", "ed", "ous", "ive", "ory", "ary", "lar", "bleeding")
 _HELPING = frozenset({"be", "been", "well", "yet"})
 _SIDES = frozenset({"left", "right"})
 _REST_BEGINS = frozenset({"the", "both", "all"})
@@ -33,7 +36,10 @@ _BETWEEN = frozenset(
 
 
 def without_asides(items: list[Item]) -> list[Item]:
-    """Leave out the other side of *right (not left) upper lobe*: who is told the right one needs no more."""
+    """Leave out the other side of *right (not left) upper lobe*: who is told the right one needs no more.
+
+    So does *left but not right pleural effusion*, which denies no effusion.
+    """
     kept: list[Item] = []
     position = 0
     while position < len(items):
@@ -47,16 +53,53 @@ def without_asides(items: list[Item]) -> list[Item]:
 
 
 def _end_of_aside(items: list[Item], position: int) -> int:
-    """End of *not left* or *not the left* between the other side and what it is a side of; 0 if it is none."""
-    names = position + 2 if [item.text for item in items[position + 1 : position + 2]] == ["the"] else position + 1
-    if items[position].text != "not" or not position or names + 1 >= len(items):
+    """End of *not left* or *not the left lung* between the other side and what it is a side of; 0 if it is none."""
+    if items[position].text not in _ASIDES:
         return 0
-    side, other, following = items[position - 1], items[names], items[names + 1]
-    denied = position > 1 and items[position - 2].kind in ("negation", "conjunctions")
-    apart = {side.term.name, other.term.name} == _SIDES and side.kind == other.kind == "side"
-    if not apart or denied or following.kind not in NAMED_PLACE_KINDS - {"side"} or following.first.starts_sentence:
+    names = position + 1 + ([item.text for item in items[position + 1 : position + 2]] == ["the"])
+    start, end = _start_of_places(items, position), _end_of_aside_places(items, names)
+    before, behind = items[start:position], items[names:end]
+    denied = start > 0 and items[start - 1].kind in ("negation", "conjunctions")
+    if denied or not _are_opposite(before, behind):
         return 0
-    return names + 1
+    nouns = [at for at in range(names, end) if items[at].kind in _NOUNS]
+    if nouns and not any(item.kind in _NOUNS for item in before):
+        return nouns[0]  # both sides are sides of it
+    return end if _precedes_finding(items, end) else 0
+
+
+def _start_of_places(items: list[Item], end: int) -> int:
+    start = end
+    while start > 0 and items[start - 1].kind in NAMED_PLACE_KINDS:
+        if start < end and items[start].first.before != " ":
+            break
+        start -= 1
+    return start
+
+
+def _end_of_aside_places(items: list[Item], start: int) -> int:
+    """End of one side with what it is a side of; a pause may stand inside: *right, not left, upper lobe*."""
+    end = start
+    while end < len(items) and items[end].kind in NAMED_PLACE_KINDS:
+        if end > start and (items[end].kind == "side" or items[end].first.starts_sentence):
+            break
+        end += 1
+    return end
+
+
+def _are_opposite(before: list[Item], behind: list[Item]) -> bool:
+    """*Right* and *left lower lobe*: one side each, and not the same."""
+    sides = [[item.term.name for item in part if item.kind == "side"] for part in (before, behind)]
+    return all(len(side) == 1 for side in sides) and {sides[0][0], sides[1][0]} == _SIDES
+
+
+def _precedes_finding(items: list[Item], position: int) -> bool:
+    for item in items[position:]:
+        if item.first.starts_sentence or item.first.follows_pause or item.first.is_joined:
+            return False
+        if item.kind not in ("description", "number"):
+            return item.kind == "finding"
+    return False
 
 
 def find_idioms(items: list[Item]) -> None:
@@ -66,6 +109,9 @@ def find_idioms(items: list[Item]) -> None:
         _part_from_exception(items, position)
         _name_passive(items, position)
         _name_rest(items, position)
+        _name_counted_none(items, position)
+        _name_quality(items, position)
+        _name_describing(items, position)
     _name_normal(items)
 
 
@@ -124,6 +170,44 @@ def _name_passive(items: list[Item], position: int) -> None:
 
 def _is_adverb(item: Item) -> bool:
     return item.text in _HELPING or (item.text.endswith("ly") and item.kind not in NAMED_PLACE_KINDS)
+
+
+def _name_counted_none(items: list[Item], position: int) -> None:
+    """*0 polyps* and *polyp-free* deny the polyps; *grade 0* and *0.5 cm* do not."""
+    item, earlier = items[position], items[position - 1] if position else None
+    is_grade = earlier is not None and earlier.kind == "unknown"
+    if item.kind == "number" and item.text == "0" and not is_grade and _precedes_finding(items, position + 1):
+        item.term = Term("negation", "before")
+    elif item.first.before == "-" and item.text == "free" and earlier is not None and earlier.kind == "finding":
+        item.term = Term("negation", "after")
+
+
+def _name_quality(items: list[Item], position: int) -> None:
+    """*HER2 negative breast cancer* and *triple negative tumor* are there; *effusion negative* is not."""
+    earlier = items[position - 1] if position else None
+    if earlier is None or earlier.kind != "unknown" or items[position].text != "negative":
+        return
+    for item in items[position + 1 :]:
+        if item.first.starts_sentence or item.first.follows_pause or item.kind == "terminators":
+            return
+        if item.kind == "finding":
+            items[position].term = Term("other", "quality")
+            return
+
+
+def _name_describing(items: list[Item], position: int) -> None:
+    """*Bleeding polyp*, *inflammatory breast cancer*: the last one is the finding, the first says of what kind."""
+    item = items[position]
+    if item.kind != "finding" or item.term.plural or not item.words[-1].text.endswith(_ADJECTIVE_ENDS):
+        return
+    for later in items[position + 1 :]:
+        if later.first.before != " ":
+            return
+        if later.kind == "finding":
+            item.term = Term("description", "description")
+            return
+        if later.kind not in NAMED_PLACE_KINDS | {"description"}:
+            return
 
 
 def _name_rest(items: list[Item], position: int) -> None:

@@ -20,6 +20,10 @@ Frame = Literal["patient", "image"]
 _OPPOSITE = {"left": "right", "right": "left"}
 _POSITIONS = frozenset({"side", "level", "halves"})
 _HEADS = frozenset({"structure", "region"})
+# Their pictures have no patient's side, whatever they show.
+_WITHOUT_PATIENT = frozenset(
+    {"ultrasound", "sonogram", "ultrasonography", "endoscopy", "endoscopic", "colonoscopy", "colonoscopic"}
+)
 # Words that do nothing but say whose left is meant.
 _ADDED = frozenset({"viewers", "as_seen"})
 _JOINING = frozenset({"conjunctions", "alternatives", "other"})
@@ -80,6 +84,8 @@ def _lacks_noun(items: list[Item], positions: list[int]) -> bool:
 
 
 def _has_image_frame(items: list[Item], vocabulary: Vocabulary) -> bool:
+    if any(item.kind == "image" and any(word.text in _WITHOUT_PATIENT for word in item.words) for item in items):
+        return True
     return any(item.kind in ("finding", "structure") and vocabulary.entry(item.term).frame == "image" for item in items)
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from TextGuidedSegLib.language.shared_noun import with_shared_noun
 from TextGuidedSegLib.language.vocabulary import DEFAULT_STRUCTURE, Term, Vocabulary
 from TextGuidedSegLib.language.words import Word, clean, join_words, split_words
 
@@ -17,6 +18,8 @@ _REASONS = frozenset({"questions", "histories"})
 _FRAMING = _REASONS | {"requests"}
 _NEUTRAL_FINDING = "abnormality"
 _SHORTENED = frozenset({"left", "right", "bilateral", "unilateral"})
+# What was expanded may complete another abbreviation: *wall of the R ventricle*.
+_MOST_PASSES = 3
 _INTRODUCING = frozenset({"the", "a", "an", "of", "for", "me"})
 
 
@@ -113,9 +116,15 @@ def _grouped(words: list[Word], vocabulary: Vocabulary) -> list[Item]:
 
 
 def _named_with_comma(words: list[Word], items: list[Item], run: list[str], vocabulary: Vocabulary) -> Term | None:
-    """The structure of *hippocampus, anterior part* and *ventricle (right)*, as lists of anatomy write it."""
+    """The structure of *hippocampus, anterior part* and *ventricle (right)*, as lists of anatomy write it.
+
+    *Right ventricle, myocardium* is a list of two.
+    """
     start = sum(len(item.words) for item in items)
     if not items or words[start].before not in (", ", " ("):
+        return None
+    alone = vocabulary.match(run, 0)
+    if words[start].before == ", " and alone is not None and alone[0].kind == "structure" and alone[1] == len(run):
         return None
     for whole in ([*run, *items[-1].text.split()], [*items[-1].text.split(), *run]):
         found = vocabulary.match(whole, 0)
@@ -209,10 +218,11 @@ def _expand_signed(text: str, vocabulary: Vocabulary, reading: Reading) -> str:
 
 
 def _correct(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list[Word]:
+    read = [vocabulary.speller.correct(word.text) for word in words]
+    texts = [corrected or word.text for word, corrected in zip(words, read, strict=True)]
     result: list[Word] = []
-    for word in words:
-        corrected = vocabulary.speller.correct(word.text)
-        if corrected is None:
+    for position, (word, corrected) in enumerate(zip(words, read, strict=True)):
+        if corrected is None or (vocabulary.speller.needs_others(corrected) and not vocabulary.joins(texts, position)):
             result.append(word)
             continue
         reading.corrections.append((word.text, corrected))
@@ -221,6 +231,15 @@ def _correct(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> lis
 
 
 def _expand(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list[Word]:
+    for _ in range(_MOST_PASSES):
+        expanded = len(reading.expansions)
+        words = _expand_once(with_shared_noun(words, vocabulary), vocabulary, reading)
+        if len(reading.expansions) == expanded:
+            break
+    return words
+
+
+def _expand_once(words: list[Word], vocabulary: Vocabulary, reading: Reading) -> list[Word]:
     texts = [word.text for word in words]
     result: list[Word] = []
     start = 0

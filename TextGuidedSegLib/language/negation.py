@@ -15,6 +15,10 @@ _OF_A_VERB = frozenset({"not", "without", "never", "doesn't", "doesnt", "don't",
 _STATED = NAMED_PLACE_KINDS | {"finding"}
 _OF_A_PLACE = NAMED_PLACE_KINDS | {"whole", "halves", "prepositions", "other", "image"}
 _ARTICLES = frozenset({"the", "a", "an"})
+_PRONOUNS = frozenset({"one", "ones"})
+_DONT = frozenset({"not", "don't", "dont"})
+_SIZES = frozenset({"small", "large", "tiny", "big", "huge", "little", "giant"})
+_CONTRASTING = frozenset({"just", "only"})
 _TRANSPARENT = frozenset({"other", "description", "prepositions"})
 
 
@@ -44,6 +48,7 @@ def mark_negation(items: list[Item]) -> None:
             _deny(items, position, scope)
         item.negated = scope.negated or position < scope.reach
         item.excepted, item.restored = scope.excepted, scope.restored
+    _keep_named_places(items)
 
 
 @dataclass(slots=True)
@@ -71,6 +76,23 @@ class _Scope:
         self.negated, self.excepted, self.restored = negated, excepted, restored
 
 
+def _keep_named_places(items: list[Item]) -> None:
+    """*LV dilated. No LV thrombus*: what is not known is denied there, not the ventricle."""
+    if not any(item.kind == "structure" and not item.negated for item in items):
+        return
+    for position, item in enumerate(items):
+        if item.kind != "structure" or not item.negated or item.excepted:
+            continue
+        following = items[position + 1] if position + 1 < len(items) else None
+        if following is None or following.kind != "unknown" or following.first.before not in (" ", "-"):
+            continue
+        start = position
+        while start > 0 and items[start - 1].kind in NAMED_PLACE_KINDS and items[start - 1].negated:
+            start -= 1
+        for denied in items[start : position + 1]:
+            denied.term = Term("other", "denied")
+
+
 def _deny(items: list[Item], position: int, scope: _Scope) -> None:
     """What a word that negates does to the words before and behind it."""
     item = items[position]
@@ -88,7 +110,8 @@ def _deny(items: list[Item], position: int, scope: _Scope) -> None:
         scope.reach, scope.looked_back = _reach(items, position), True
     elif not _is_description(items, position):
         scope.set(negated=True)
-        if ":" in item.first.before or _stands_between(items, position):
+        names_another = any(_is_contrasted(items, later) for later in range(position + 1, len(items)))
+        if not names_another and (":" in item.first.before or _stands_between(items, position)):
             _negate_back(items, position)
 
 
@@ -113,9 +136,9 @@ def _end_of_exception(items: list[Item], position: int) -> int:
 
 
 def _names_the_other(items: list[Item], position: int) -> bool:
-    """*Not the left lung, the right lung*: what is meant comes behind the pause."""
-    earlier = [item for item in items[:position] if item.text not in _ARTICLES]
-    if not (earlier and earlier[0].text == "not" and items[position].first.follows_pause):
+    """*Not the left lung, the right lung*, *don't segment the left, segment the right lung*: what is meant is last."""
+    earlier = [item for item in items[:position] if item.text not in _ARTICLES | {"do"}]
+    if not (earlier and earlier[0].text in _DONT and items[position].first.follows_pause):
         return False
     behind = [item for item in items[position:] if item.text not in _ARTICLES]
     sides = [{item.term.name for item in part if item.kind == "side"} for part in (earlier, behind)]
@@ -149,8 +172,10 @@ def _restores(items: list[Item], position: int, *, is_end_of_reach: bool) -> boo
     """*No opacity on the left, but on the right*; *absent on the left, present on the right*."""
     item = items[position]
     if item.kind == "terminators":
-        later = (one for one in items[position + 1 :] if one.kind != "other" and one.text != "one")  # "there is one on"
-        starts = next((one.kind for one in later), "") == "prepositions"
+        behind = items[position + 1 :]
+        later = (one for one in behind if one.kind != "other" and one.text != "one")  # "there is one on"
+        first = next((one.kind for one in later), "")
+        starts = first == "prepositions" or (first == "side" and behind[-1].text in _PRONOUNS)  # "but the right one"
     elif item.term.name == "statements":
         earlier = next((one.kind for one in reversed(items[:position]) if one.kind != "other"), "")
         starts = is_end_of_reach or item.first.follows_pause or earlier in ("conjunctions", "terminators")
@@ -164,7 +189,12 @@ def _belongs_to_the_first(items: list[Item], position: int) -> bool:
     denied_from = max((earlier for earlier in range(position) if items[earlier].kind == "negation"), default=0)
     before = {item.kind for item in items[:denied_from] if not item.negated}
     denied = {item.kind for item in items[denied_from:position]}
-    if "finding" not in before & denied or not NAMED_PLACE_KINDS.isdisjoint(before | denied):
+    # "Tumor without enhancement in the left breast"
+    begins = items[position].kind == "prepositions" or items[position].first.follows_pause
+    is_unknown = begins and "unknown" in denied and items[denied_from].text in _ASIDE
+    if "finding" not in before or not ("finding" in denied or is_unknown):
+        return False
+    if not NAMED_PLACE_KINDS.isdisjoint(before | denied):
         return False
     is_with_no = denied_from > 0 and items[denied_from - 1].text == "with"
     is_aside = is_with_no or items[denied_from].text in _ASIDE
@@ -174,15 +204,21 @@ def _belongs_to_the_first(items: list[Item], position: int) -> bool:
 
 
 def _takes_out(items: list[Item], position: int) -> bool:
-    """*All of the left lung but the apex*, with the exception between two places and no pause before it."""
+    """*All of the left lung but the apex*, with the exception between two places and no pause before it.
+
+    *All polyps but the one on the left* names what is taken out by *one*.
+    """
     item = items[position]
     if item.kind != "terminators" or item.first.follows_pause or not 0 < position < len(items) - 1:
         return False
     before = [items[earlier] for earlier in (*_clause_before(items, position - 1), position - 1)]
-    is_whole = any(one.kind == "whole" for one in before) and not any(one.negated or one.excepted for one in before)
-    following = next((one.kind for one in items[position + 1 :] if one.text != "the"), "")
+    is_whole = any(one.kind == "whole" or one.term.name == "both" for one in before)
+    is_whole = is_whole and not any(one.negated or one.excepted for one in before)
+    behind = [one for one in items[position + 1 :] if one.text != "the"]
+    following = behind[0].kind if behind else ""
     between_places = {items[position - 1].kind, following} <= NAMED_PLACE_KINDS
-    return is_whole and between_places and _names_only_a_place(items, position)
+    names_one = items[position - 1].kind in _STATED and any(one.text in _PRONOUNS for one in behind[:2])
+    return is_whole and (between_places or names_one) and _names_only_a_place(items, position)
 
 
 def _is_denied_at_a_place(items: list[Item]) -> bool:
@@ -231,6 +267,8 @@ def _starts_statement(items: list[Item], position: int) -> bool:
     item = items[position]
     if item.kind != "conjunctions" and not (item.first.follows_pause or item.first.is_joined):
         return False
+    if _is_contrasted(items, position):
+        return True
     kinds: set[str] = set()
     for offset, later in enumerate(items[position:]):
         pauses = later.first.follows_pause and not later.first.follows_colon  # "left lung: opacity"
@@ -239,6 +277,19 @@ def _starts_statement(items: list[Item], position: int) -> bool:
             break
         kinds.add(later.kind)
     return "finding" in kinds and not NAMED_PLACE_KINDS.isdisjoint(kinds)
+
+
+def _is_contrasted(items: list[Item], position: int) -> bool:
+    """*No mass, just a polyp*, *no cancer, small polyp*: the second is there, but not that of a list of three."""
+    behind = items[position + 1 :]
+    is_second = items[position].first.follows_pause and items[position].text in _SIZES | _CONTRASTING
+    if not is_second or not any(item.kind == "finding" for item in behind):
+        return False
+    if items[position].text in _CONTRASTING:
+        return True
+    listed = any(item.kind in ("conjunctions", "alternatives", "negation") for item in behind)
+    pauses = sum(item.first.follows_pause for item in items)
+    return not listed and pauses == 1 and all(item.kind in ("description", "finding") for item in behind)
 
 
 def _cancels(items: list[Item], position: int) -> bool:

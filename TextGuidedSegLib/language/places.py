@@ -86,12 +86,16 @@ def make_places(groups: list[Group], context: Context, vocabulary: Vocabulary) -
         for first, second in pairwise(groups)
     )
     contradictory |= any(_excludes(first, second) for first, second in pairwise(groups))
-    groups = _without_comparisons(groups)
+    groups = _without_organs(_without_comparisons(groups), vocabulary)
     for chain in _chains(groups):
-        if not context.separate:
+        if context.separate:
+            _share_last_side(chain)
+        else:
             _share_levels(chain)
             _share_sides(chain, vocabulary)
         _share_structure(chain, vocabulary)
+    if context.home is None:
+        _share_with_exceptions(groups, vocabulary)
     groups, both_said = _without_claims(groups, context)
     placed = [PlacedGroup(_place(group, context, vocabulary), group.mark) for group in groups]
     # "Chest" and the like name the picture rather than a place as soon as another place is named.
@@ -184,6 +188,27 @@ def _without_comparisons(groups: list[Group]) -> list[Group]:
     return rest if any(group.sides or group.levels for group in rest) else groups
 
 
+def _without_organs(groups: list[Group], vocabulary: Vocabulary) -> list[Group]:
+    """*Left ventricle of the heart*, *cardiac MRI, LV cavity*: the organ only says where.
+
+    It is one of several in *heart and left ventricle* and *lung, heart, left ventricle*.
+    """
+    kept: list[Group] = []
+    for position, group in enumerate(groups):
+        before = groups[position - 1] if position else None
+        behind = groups[position + 1] if position + 1 < len(groups) else None
+        names_before = before is not None and _is_within(before, group, vocabulary) and PREPOSITION in group.links
+        names_behind = behind is not None and _is_within(behind, group, vocabulary) and AND not in behind.links
+        if not (names_before or (names_behind and before is None)):
+            kept.append(group)
+    return kept
+
+
+def _is_within(part: Group, organ: Group, vocabulary: Vocabulary) -> bool:
+    inner = part.structure and vocabulary.structure(part.structure).within
+    return inner is not None and inner == organ.structure and organ.is_bare and part.mark == organ.mark
+
+
 def _chains(groups: list[Group]) -> list[list[Group]]:
     """Lists: groups with only commas, *and* and prepositions between them."""
     chains: list[list[Group]] = []
@@ -218,12 +243,31 @@ def _share_sides(chain: list[Group], vocabulary: Vocabulary) -> None:
             group.drop_both()
     donor: Group | None = None
     for position, group in enumerate(chain):
+        if position and _shares_name(chain[position - 1], group, vocabulary):
+            group.parts.append(Part("", sides=chain[position - 1].sides))
         if not group.sides and group.levels and _is_paired(group, vocabulary):
             following = next((later for later in chain[position + 1 :] if later.sides), None)
             group.parts.append(Part("", sides=_shared_sides(group, donor, following, said)))
             if position and not group.sides and _waits(chain[position - 1]):
                 group.make_singular()  # "upper and lower lobes": two levels, not two sides
         donor = group if group.sides else donor
+
+
+def _share_last_side(chain: list[Group]) -> None:
+    """*Polyps at the upper and lower left*: both at the left; *top, bottom left* is a list."""
+    for first, second in pairwise(chain):
+        opposite = {level for group in (first, second) for level, _ in group.levels} == {"upper", "lower"}
+        if second.links == {AND} and opposite and (first.order, second.order) == ("L", "LS"):
+            first.parts.append(Part("", sides=second.sides))
+
+
+def _shares_name(first: Group, second: Group, vocabulary: Vocabulary) -> bool:
+    """*Left ventricle and atrium*: a side that is part of the name is said once; *left lung and kidney* may be any."""
+    if second.links != {AND} or not (first.structure and second.structure) or second.is_plural:
+        return False
+    named = all(vocabulary.structure(name).named_by_side for name in (first.structure, second.structure))
+    is_one = len(first.sides) == 1 and first.sides[0] in ONE_SIDE and first.order == "SH"
+    return named and is_one and second.is_bare and vocabulary.structure(second.structure).paired
 
 
 def _joins_levels(group: Group, following: Sequence[Group]) -> bool:
@@ -272,6 +316,17 @@ def _share_structure(chain: list[Group], vocabulary: Vocabulary) -> None:
                 shared = Part("", structure=group.structure, region_structure=group.region_structure)
             elif shared and not group.structure and not _is_elsewhere(group, shared, vocabulary):
                 group.parts.append(shared)
+
+
+def _share_with_exceptions(groups: list[Group], vocabulary: Vocabulary) -> None:
+    """*Both hippocampi except the right one*, *not the left hippocampus but the right one*: the only noun is meant."""
+    named = {group.structure for group in groups if group.structure}
+    name = next(iter(named), None)
+    if name is None or len(named) > 1 or not vocabulary.structure(name).paired or len({g.mark for g in groups}) == 1:
+        return
+    for group in groups:
+        if not (group.structure or group.region_structure) and group.sides:
+            group.parts.append(Part("", structure=name))
 
 
 def _is_elsewhere(group: Group, shared: Part, vocabulary: Vocabulary) -> bool:

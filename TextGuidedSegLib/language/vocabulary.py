@@ -81,6 +81,7 @@ class Vocabulary:
         self._terms = make_terms(content)
         self._terms_by_first_word = by_first_word(self._terms)
         self._abbreviations_by_first_word = by_first_word(self._abbreviations)
+        self._most_words = max(map(len, [*self._terms, *self._abbreviations]))
         never = _common_words() | {word for text in content["never_correct"] for word in word_texts(text)}
         self.speller = Speller(self._terms, {word for words in self._abbreviations for word in words}, never)
         self._check_expansions()
@@ -105,6 +106,14 @@ class Vocabulary:
     def match_abbreviation(self, words: Sequence[str], start: int) -> tuple[str, int] | None:
         """The full words of the longest abbreviation that begins at a word, and its number of words."""
         return _longest(self._abbreviations_by_first_word, words, start)
+
+    def joins(self, words: Sequence[str], position: int) -> bool:
+        """Whether a word is part of a term or an abbreviation of several words that stands there."""
+        for start in range(max(0, position - self._most_words + 1), position + 1):
+            found = self.match(words, start) or self.match_abbreviation(words, start)
+            if found is not None and start + found[1] > max(position, start + 1):
+                return True
+        return False
 
     def _check_expansions(self) -> None:
         for short, full in [*self._abbreviations.items(), *self.signed_abbreviations.items()]:
@@ -212,9 +221,9 @@ def _longest(
 
 def _check_references(content: Content) -> None:
     structures = content["structures"]
-    for section in ("findings", "regions"):
+    for section, key in (("findings", "structure"), ("regions", "structure"), ("structures", "within")):
         for name, entry in content[section].items():
-            if entry.get("structure", "lung") not in structures:
-                wrong = entry["structure"]
-                msg = f"{section} > {name} > structure: {wrong!r} is no structure{nearest(wrong, structures)}"
+            if entry.get(key, "lung") not in structures:
+                wrong = entry[key]
+                msg = f"{section} > {name} > {key}: {wrong!r} is no structure{nearest(wrong, structures)}"
                 raise VocabularyError(msg)

@@ -266,7 +266,7 @@ _SECTIONS: dict[str, Callable[[str, Any], None]] = {
     "findings": _entries(plurals=_check_texts, structure=_check_text, frame=_frame),
     "structures": _entries(
         plurals=_check_texts, adjectives=_check_texts, paired=_check_flag, named_by_side=_check_flag,
-        generic=_check_flag, frame=_frame,
+        generic=_check_flag, within=_check_text, frame=_frame,
     ),
     "regions": _entries(
         plurals=_check_texts, adjectives=_check_texts, structure=_check_text, levels=_check_levels,

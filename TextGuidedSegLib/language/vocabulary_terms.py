@@ -40,6 +40,7 @@ class Entry:
         paired: A structure that exists on the left and on the right.
         named_by_side: A structure whose *left* and *right* are part of its name and no place in the image.
         generic: A structure that says no more than a finding does.
+        within: The organ that a structure is part of.
         frame: `image` if left means the left of the image, because its pictures have no patient's side.
     """
 
@@ -49,6 +50,7 @@ class Entry:
     paired: bool = False
     named_by_side: bool = False
     generic: bool = False
+    within: str | None = None
     frame: Literal["patient", "image"] = "patient"
 
 

@@ -30,6 +30,8 @@ _WRAPPED = re.compile(
 _LINE_ENDS = str.maketrans(dict.fromkeys((0x0B, 0x0C, 0x0D, 0x85, 0x2028, 0x2029), "\n"))
 # Full stops inside an abbreviation: "r.u.l."
 _DOTTED = re.compile(r"(?<![^\W_])(?:[a-z]\.){2,}(?:[a-z](?![^\W_]))?")
+# The full stop of a shortened word ends no sentence: "left ant. hippocampus".
+_SHORTENED = re.compile(r"(?<![^\W_])(ant|post|inf|sup)\.(?= ?[^\W_]|$)")
 _SENTENCE_ENDS = frozenset(".;!?")
 _JOINS = frozenset("/&+")
 _PAUSES = frozenset(",:()[]|")
@@ -85,6 +87,7 @@ def clean(text: str) -> str:
     # Control characters end words; invisible ones (zero width, direction marks) do not.
     kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
     plain = _DOTTED.sub(lambda match: match.group().replace(".", ""), "".join(kept))
+    plain = _SHORTENED.sub(r"\1", plain)
     return _COMMA.sub(r"\1 ", _SPACES.sub(" ", plain)).strip()
 
 

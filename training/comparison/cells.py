@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from TextGuidedSegLib.config import to_json_dict
 from TextGuidedSegLib.export import atomic_path
 from TextGuidedSegLib.inference import Segmenter, choose_device
 from TextGuidedSegLib.weights import (
@@ -29,7 +28,7 @@ from training.cases import summarize, write_cases
 from training.checkpoint import load_checkpoint
 from training.comparison.cell import Cell, result_key, rows_of, trained_steps, tuning_key, tuning_of
 from training.comparison.grid import FIXED_THRESHOLD, EvaluationSet
-from training.config import read_config
+from training.config import differences, read_config
 from training.datasets.index import read_index, select
 from training.evaluate import evaluate, parse_options
 from training.export import export
@@ -38,7 +37,6 @@ from training.train import train
 logger = logging.getLogger(__name__)
 
 _MACHINE_FILE = "machine.json"
-_OPERATIONAL = frozenset({"checkpoint_minutes", "device"})  # they change when and where a run is computed, not what
 
 
 def steps_left(cell: Cell) -> int:
@@ -46,6 +44,7 @@ def steps_left(cell: Cell) -> int:
 
     Raises:
         ValueError: The run folder is of another configuration.
+        DamagedCheckpointError: The checkpoint cannot be read.
     """
     if cell.row.baseline:
         return 0
@@ -180,8 +179,7 @@ def _write_result(cell: Cell, where: EvaluationSet, condition: str, scores: dict
 
 
 def _check_same(cell: Cell) -> None:
-    theirs, ours = to_json_dict(read_config(cell.run / "config.json")), to_json_dict(cell.config)
-    differing = [key for key in ours if key not in _OPERATIONAL and theirs[key] != ours[key]]
+    differing = differences(read_config(cell.run / "config.json"), cell.config)
     if differing:
         msg = (
             f"{cell.run} was trained with another {', '.join(differing)} than row {cell.row.name!r} of the grid has; "

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar_picture
-from training.datasets.index import Row, read_index
+from training.datasets.index import Row, rows_of_split
 from training.datasets.pictures import PictureFilm, picture_film, with_words_of_others
 from training.datasets.sample import Sample
 from training.grammar_picture import Description
+
+COLUMNS = ("text", "prompts", "loc_mask", "klass")
+"""Columns that the set needs besides those of every index."""
 
 # p3 adds the count, p4 the size, p5 the place, p6 the shape.
 _WITHOUT_COUNT = ("p1", "p2")
@@ -27,12 +30,15 @@ class BreastUltrasound:
         split: Value of the column `split`.
         config: Preprocessing.
         shuffle_seed: Give every film another one's captions; which one is fixed by this seed. None: its own.
+
+    Raises:
+        ValueError: The index lacks one of `COLUMNS`, or has no film of that split.
     """
 
     def __init__(
         self, index: str | Path, split: str, config: PreprocessingConfig, *, shuffle_seed: int | None = None
     ) -> None:
-        rows = [row for row in read_index(index) if row.columns["split"] == split]
+        rows = rows_of_split(index, [split], COLUMNS)
         self.films: list[PictureFilm] = [
             picture_film(row, config, "breast_ultrasound", known=_look(row), without_count=_WITHOUT_COUNT)
             for row in rows

@@ -15,7 +15,7 @@ from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar
 from training.conditions import derangement
 from training.datasets.films import load_pair
-from training.datasets.index import Row, read_index
+from training.datasets.index import Row, rows_of_split
 from training.datasets.sample import Sample
 from training.levels import LEVELS
 from training.lung_zones import (
@@ -30,6 +30,9 @@ from training.lung_zones import (
 )
 
 Zone = tuple[str, str]
+
+COLUMNS = ("text", "zones_patient", "n_areas_text", "published_side", "flag", "patient")
+"""Columns that the set needs besides those of every index; `flag` and `patient` may be empty."""
 
 # Share of phrase kinds; what is left goes to the published caption. One-sided films, a quarter of the set, carry the
 # phrases that name the empty side, so their share is higher there.
@@ -84,6 +87,9 @@ class ChestInfection:
         shuffle_seed: Give every film another one's caption and places; which one is fixed by this seed. None: its own.
         lungs: Lungs by image name, as `training.lung_zones` writes them: targets are then cut to the part that a phrase
             names, and zones without a lesion are asked for. Empty: only parts that caption and mask tell apart.
+
+    Raises:
+        ValueError: The index lacks one of `COLUMNS`, or has no film of that split.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class ChestInfection:
         shuffle_seed: int | None = None,
         lungs: Mapping[str, LungZones] | None = None,
     ) -> None:
-        rows = [row for row in read_index(index) if row.columns["split"] == split]
+        rows = rows_of_split(index, [split], COLUMNS)
         if shuffle_seed is None:
             self.films = [_lesion_film(row.image, row.mask, row.columns, config) for row in rows]
             if lungs:

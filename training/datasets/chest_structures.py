@@ -12,8 +12,11 @@ import numpy as np
 from TextGuidedSegLib.preprocessing import PreprocessingConfig
 from training import grammar
 from training.datasets.films import load_pair
-from training.datasets.index import Row, read_index
+from training.datasets.index import Row, rows_of_split
 from training.datasets.sample import Sample
+
+COLUMNS = ("text", "kind", "patient", "note", "chest_infection_twin")
+"""Columns that the set needs besides those of every index."""
 
 # Films drawn by radiologists have several structures and real lesions; they are few, so they are drawn more often.
 _MULTI_SHARE = 0.2
@@ -47,20 +50,29 @@ class ChestStructures:
         config: Preprocessing.
         held_out: Names of images and patients of the lesion set that are not in its training split; films that show
             the same patient are left out here, so that no patient crosses splits.
+
+    Raises:
+        ValueError: The index lacks one of `COLUMNS`, or no film is left.
     """
 
     def __init__(
         self, index: str | Path, splits: tuple[str, ...], config: PreprocessingConfig, held_out: frozenset[str]
     ):
         groups: dict[Path, list[Row]] = defaultdict(list)
-        for row in read_index(index):
-            usable = row.columns["split"] in splits and row.columns["kind"] in grammar.STRUCTURES
+        for row in rows_of_split(index, splits, COLUMNS):
+            usable = row.columns["kind"] in grammar.STRUCTURES
             if usable and not held_out & {row.columns["chest_infection_twin"], row.columns["patient"]}:
                 groups[row.image].append(row)
         self.films = {"plain": [], "multi": []}  # type: dict[str, list[StructureFilm]]
         for rows in groups.values():
             multi = rows[0].columns["split"] == "train_multi"
             self.films["multi" if multi else "plain"].append(_structure_film(rows, config))
+        if not self.films["plain"]:
+            msg = (
+                f"index file {index} has no film to learn structures from: expected rows with a split of "
+                f"{', '.join(splits)} other than train_multi, and one of {', '.join(grammar.STRUCTURES)} as kind"
+            )
+            raise ValueError(msg)
 
     def draw(self, rng: random.Random) -> Sample:
         """A structure of a film, a finding on a normal film (empty), or something that no chest film shows (empty)."""

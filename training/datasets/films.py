@@ -7,9 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from TextGuidedSegLib.geometry import reorientation
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.preprocessing import PreparedFilm, PreprocessingConfig, prepare_film
+
+_DIRECTIONS_LOST = "This file does not say how"
+"""Begins every warning about a film or volume whose directions were assumed."""
 
 
 def load_mask(path: Path, image: Image) -> np.ndarray:
@@ -17,14 +21,47 @@ def load_mask(path: Path, image: Image) -> np.ndarray:
 
     Raises:
         ImageError: The mask cannot be read.
-        ValueError: The mask has another size than the image.
+        ValueError: The mask has another size than the image, or lies elsewhere.
     """
-    stored = read_image(path).array
-    if stored.shape[:3] != image.geometry.shape:
-        msg = f"mask {path} has {stored.shape[:2]} pixels, its image {image.geometry.shape[:2]}; expected the same"
-        raise ValueError(msg)
-    mask: np.ndarray = (stored if stored.ndim == 3 else stored[..., 0]) > 0
+    mask: np.ndarray = stored_mask(path, image) > 0
     return mask
+
+
+def stored_mask(path: Path, image: Image) -> np.ndarray:
+    """A mask or label map with the values of its file on the image's own grid `(I, J, K)`.
+
+    A file that says how it lies may have its axes in another order or direction than the image. One that does not, as a
+    picture, lies as the image does.
+
+    Raises:
+        ImageError: The file cannot be read.
+        ValueError: It has another size than the image, or the grid of another volume.
+    """
+    stored = read_image(path)
+    array = stored.array if stored.array.ndim == 3 else stored.array[..., 0]
+    geometry, grid = stored.geometry, image.geometry
+    believed = _says_how_it_lies(stored) and _says_how_it_lies(image)
+    # On the image's own grid a mask lies as the image does, whose directions may come from tags and not from the grid.
+    if believed and not geometry.close_to(grid, float(grid.spacing_mm.min()) / 2):
+        step = reorientation(stored.axis_codes, image.axis_codes)
+        array, geometry = step.apply(array), step.apply_to_geometry(geometry)
+    if array.shape != grid.shape:
+        msg = f"mask {path} has the size {array.shape}, its image {grid.shape}; expected the same"
+        raise ValueError(msg)
+    voxel_mm = float(grid.spacing_mm.max())
+    if believed and image.kind == "volume" and not geometry.close_to(grid, voxel_mm):
+        msg = (
+            f"mask {path} lies more than a voxel ({voxel_mm:g} mm) from its image: it begins at "
+            f"{geometry.origin_ras_mm.round(2).tolist()} with voxels of {geometry.spacing_mm.round(3).tolist()} mm, "
+            f"the image at {grid.origin_ras_mm.round(2).tolist()} with {grid.spacing_mm.round(3).tolist()} mm (RAS); "
+            "save the mask on the grid of its image"
+        )
+        raise ValueError(msg)
+    return array
+
+
+def _says_how_it_lies(image: Image) -> bool:
+    return image.spacing_known and not any(_DIRECTIONS_LOST in warning for warning in image.warnings)
 
 
 def load_pair(

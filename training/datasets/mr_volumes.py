@@ -18,8 +18,8 @@ from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.preprocessing import PreparedFilm, PreprocessingConfig
 from TextGuidedSegLib.volume_preprocessing import PreparedVolume, prepare_volume
 from training import grammar_volume
-from training.datasets.films import load_mask
 from training.datasets.index import Row, read_index
+from training.datasets.label_maps import joined_labels
 from training.datasets.volume_sample import VolumeSample
 
 NOMINAL_SPACING_MM = {"ACDC training set": (1.5, 1.5, 10.0)}
@@ -40,8 +40,8 @@ class VolumeSet:
     """One kind of volume of an index.
 
     Attributes:
-        source: Value of the column `source`; `SYNTHETIC` for crops that `synthetic_heads` draws, and `WHOLE_HEADS` for
-            those of `whole_heads`, without an index.
+        source: Value of the column `source`, empty for an index without it; `SYNTHETIC` for crops that
+            `synthetic_heads` draws, and `WHOLE_HEADS` for those of `whole_heads`, without an index.
         share: Probability that a batch is drawn from it.
         patch: Voxels of a training crop along each axis, at most: crops are as small as the volumes of their batch.
         oriented: The files say how the patient lies.
@@ -206,8 +206,8 @@ def rows_by_image(index: str | Path, source: str, split: str) -> list[list[Row]]
         ValueError: There are none.
     """
     by_image: dict[Path, list[Row]] = {}
-    for row in read_index(index):
-        if row.columns["split"] == split and row.columns.get("source") == source:
+    for row in read_index(index, ("text",)):
+        if row.columns["split"] == split and (row.columns.get("source") or "") == source:
             by_image.setdefault(row.image, []).append(row)
     if not by_image:
         msg = f"{index} has no row with split={split!r} and source={source!r}"
@@ -215,25 +215,21 @@ def rows_by_image(index: str | Path, source: str, split: str) -> list[list[Row]]
     return list(by_image.values())
 
 
-def targets_of(rows: Sequence[Row]) -> dict[str, tuple[int, ...]]:
-    """Key of each caption of a volume, and the labels that are joined for it."""
-    return {grammar_volume.caption_key(row.columns["text"]): label_values(row) for row in rows}
-
-
 def load_volume(rows: Sequence[Row], config: PreprocessingConfig) -> LabelledVolume:
     """A volume and its labels on the network's grid.
 
     Args:
-        rows: All rows of one image; they have one label map.
+        rows: All rows of one image, see `label_maps.joined_labels`.
         config: Preprocessing.
     """
     image = open_volume(rows[0])
+    labels, targets = joined_labels(rows, image)
     prepared = prepare_volume(image, config)
     return LabelledVolume(
         array=prepared.whole().astype(np.float16),
-        labels=resampled_labels(read_labels(rows[0], image), prepared),
+        labels=resampled_labels(labels, prepared),
         spacing_mm=prepared.spacing_mm,
-        targets=targets_of(rows),
+        targets=targets,
     )
 
 
@@ -248,49 +244,9 @@ def open_volume(row: Row) -> Image:
     return dataclasses.replace(image, geometry=Geometry(image.geometry.shape, affine), spacing_known=False)
 
 
-def label_values(row: Row) -> tuple[int, ...]:
-    """Labels that are joined for a row's text; the column `label` holds them with commas between.
-
-    Raises:
-        ValueError: The cell holds no whole numbers.
-    """
-    cell = row.columns["label"]
-    try:
-        return tuple(int(value) for value in cell.split(","))
-    except ValueError as error:
-        msg = f"the column label of {row.mask} must hold whole numbers with commas between, got {cell!r}"
-        raise ValueError(msg) from error
-
-
-def read_labels(row: Row, image: Image) -> np.ndarray:
-    """Label map `(I, J, K)` on the image's own grid.
-
-    Raises:
-        ImageError: The file cannot be read.
-        ValueError: It has another size than the image.
-    """
-    stored = read_image(row.mask).array
-    if stored.shape != image.geometry.shape:
-        msg = f"label map {row.mask} has {stored.shape} voxels, its image {image.geometry.shape}; expected the same"
-        raise ValueError(msg)
-    return stored
-
-
-def load_truth(row: Row, image: Image) -> np.ndarray:
-    """The mask of a row as bool on the image's own grid `(I, J, K)`: joined labels of a volume, or a film's mask.
-
-    Raises:
-        ImageError: The mask cannot be read.
-        ValueError: The mask has another size than the image.
-    """
-    if image.kind == "volume" and row.columns.get("label"):
-        return np.isin(read_labels(row, image), label_values(row))
-    return load_mask(row.mask, image)
-
-
 def resampled_labels(labels: np.ndarray, prepared: PreparedVolume | PreparedFilm) -> np.ndarray:
-    """Labels `(I, J, K)` on an image's own grid to uint8 on the network's: of each voxel the label most of it has."""
-    canonical = prepared.reorientation.apply(labels).astype(np.uint8)
+    """Labels `(I, J, K)` uint8 on an image's own grid to the network's: of each voxel the label most of it has."""
+    canonical = prepared.reorientation.apply(labels)
     if prepared.plan.shape == prepared.plan.model_shape:
         return canonical
     values = np.unique(canonical)

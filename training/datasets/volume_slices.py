@@ -12,16 +12,11 @@ import numpy as np
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.preprocessing import PreprocessingConfig, prepare_film
 from TextGuidedSegLib.slice_runner import Slices
+from training import grammar_volume
 from training.datasets.films import pad_to_square
 from training.datasets.index import Row
-from training.datasets.mr_volumes import (
-    drawn_phrase,
-    open_volume,
-    read_labels,
-    resampled_labels,
-    rows_by_image,
-    targets_of,
-)
+from training.datasets.label_maps import joined_labels
+from training.datasets.mr_volumes import drawn_phrase, open_volume, resampled_labels, rows_by_image
 from training.datasets.sample import Sample
 
 
@@ -30,7 +25,8 @@ class SliceSet:
     """One kind of volume of an index, read slice by slice.
 
     Attributes:
-        source: Value of the column `source`; `WHOLE_HEADS` for those of `whole_heads`, without an index.
+        source: Value of the column `source`, empty for an index without it; `WHOLE_HEADS` for those of `whole_heads`,
+            without an index.
         share: Probability that a sample is drawn from it.
         half_turn: Probability that a slice is turned by half, for files that do not say how the patient lies: the two
             usual orders of the axes differ by that.
@@ -102,7 +98,7 @@ class VolumeSlices(LabelledSlices):
 
     def __init__(self, index: str | Path, chosen: SliceSet, split: str, config: PreprocessingConfig) -> None:
         groups = rows_by_image(index, chosen.source, split)
-        keys = {key for rows in groups for key in targets_of(rows)}
+        keys = {grammar_volume.caption_key(row.columns["text"]) for rows in groups for row in rows}
         if unknown := sorted(set(chosen.weights) - keys):
             msg = f"weights of {chosen.source!r} name captions {unknown}, which no volume has; there are {sorted(keys)}"
             raise ValueError(msg)
@@ -113,11 +109,11 @@ def labelled_slices(rows: list[Row], config: PreprocessingConfig) -> list[Labell
     """Every slice of a volume of an index.
 
     Args:
-        rows: All rows of one image; they have one label map.
+        rows: All rows of one image, see `label_maps.joined_labels`.
         config: Preprocessing.
     """
     image = open_volume(rows[0])
-    return slices_of(image, read_labels(rows[0], image), targets_of(rows), config)
+    return slices_of(image, *joined_labels(rows, image), config)
 
 
 def slices_of(
