@@ -103,10 +103,6 @@ def without_count(phrase: str) -> str:
     found = parse(phrase)
     while found.count is not None:
         found = _shorter(found)
-    reading = read_items(found.normalized, default_vocabulary())
-    # "Two small, medium round polyps": the pause hides from the parser what the first word counts.
-    if found.finding is not None and reading.items[0].kind == "number" and not reading.items[0].text.isdigit():
-        return text_of(reading.items[1:], reading.tail)
     return found.normalized
 
 
@@ -115,12 +111,18 @@ def _shorter(phrase: Phrase) -> Phrase:
     reading = read_items(phrase.normalized, default_vocabulary())
     numbers = [at for at, item in enumerate(reading.items) if item.kind == "number"]
     clauses = [clause for clause in _clauses(reading.items) if any(clause[0] <= at < clause[1] for at in numbers)]
+    # *Two small, medium polyps*: a clause that counts has what it counts.
+    clauses = [(start, end) for start, end in clauses if any(_is_counted(item) for item in reading.items[start:end])]
     for start, end in [*clauses, *((at, at + 1) for at in numbers)]:
         kept = reading.items[:start] + reading.items[end:]
         rest = parse(text_of(kept, reading.tail)) if kept else None
         if rest and rest.count != phrase.count and (rest.finding, rest.places) == (phrase.finding, phrase.places):
             return rest
     return parse(text_of([item for item in reading.items if item.kind != "number"], reading.tail))
+
+
+def _is_counted(item: Item) -> bool:
+    return item.kind == "finding" or item.text in default_vocabulary().areas
 
 
 def _clauses(items: Sequence[Item]) -> Iterator[tuple[int, int]]:
