@@ -42,6 +42,8 @@ class DataConfig:
         phantoms: Number of phantoms.
         shuffle_captions: Give every lesion film, polyp and breast ultrasound picture another one's caption, fixed by
             the seed: what a network learns from words that say nothing about their film.
+        captions_only: Lesion films come with their own caption or, rarely, with no phrase, as published methods are
+            trained: no paraphrases, and no phrases for a part or for what is not there.
         lungs: File of both lungs of the lesion films, made by `training.lung_zones`: targets are cut to the part that a
             phrase names. Empty: only parts that caption and mask tell apart.
         mr_volumes: Index of the MR volumes.
@@ -63,6 +65,7 @@ class DataConfig:
     breast_ultrasound_share: float = 0.0
     phantoms: int = 300
     shuffle_captions: bool = False
+    captions_only: bool = False
     lungs: str = ""
     mr_volumes: str = "../shared/data/mr_volumes/index.csv"
     volume_sets: tuple[VolumeSet, ...] = ()

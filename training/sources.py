@@ -164,8 +164,9 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
     if data.infection_share or data.blended_share:
         lungs = load_zones(data.lungs) if data.lungs else None
         infection = ChestInfection(
-            data.chest_infection, "train", config.preprocessing, shuffle_seed=_shuffle_seed(config), lungs=lungs
-        )
+            data.chest_infection, "train", config.preprocessing, shuffle_seed=_shuffle_seed(config), lungs=lungs,
+            captions_only=data.captions_only,
+        )  # fmt: skip
         reads = config.network.reads_words
         sources.append((data.infection_share, infection if reads else Unworded(infection.films)))
     if data.structures_share or data.blended_share:

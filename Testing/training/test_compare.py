@@ -333,6 +333,7 @@ class TestFailure:
             ),
             ({"sections": [{"title": "T", "rows": [], "strata": [["prior", "b"]]}]}, "section 'T' names 'b'"),
             ({"tuning": None}, "row 'prior' is a mean of masks, whose threshold is chosen on films"),
+            ({"sections": [{"title": "T", "rows": [], "sets": ["test"]}]}, "section 'T' names 'test'"),
         ],
     )
     def test_a_wrong_grid_is_told_before_anything_runs(

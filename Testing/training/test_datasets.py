@@ -28,7 +28,7 @@ from training.datasets.chest_infection import ChestInfection, split_sides
 from training.datasets.chest_structures import ChestStructures
 from training.datasets.phantoms import PhantomFilms
 from training.datasets.sample import Sample, SampleSource, collate
-from training.lung_zones import LungZones, zone_bit
+from training.lung_zones import LungZones, save_zones, zone_bit
 from training.train import build_sources
 
 ALL, NOTHING = ("upper", "middle", "lower"), ()
@@ -197,6 +197,18 @@ class TestChestInfection:
         phrases = {sample.phrase for sample in draws(infection, 1500)}
         assert captions <= phrases
         assert len(phrases) > 100
+
+    def test_captions_alone_come_with_whole_masks(
+        self, config: TrainConfig, infection: ChestInfection, lungs: dict[str, LungZones], tmp_path: Path
+    ) -> None:
+        save_zones(tmp_path / "lungs.npz", lungs, "drawn")
+        data = dataclasses.replace(config.data, captions_only=True, lungs=str(tmp_path / "lungs.npz"))
+        ((_, source), *_) = build_sources(dataclasses.replace(config, data=data))
+        whole = {film.caption.lower(): film.mask for film in infection.films}
+        samples = draws(source, 1500)
+        assert {sample.phrase for sample in samples} == {*whole, ""}
+        assert 0.04 < sum(sample.absent for sample in samples) / 1500 < 0.09
+        assert all(np.array_equal(sample.mask, whole[sample.phrase]) for sample in samples if sample.phrase)
 
 
 @pytest.fixture(scope="module")

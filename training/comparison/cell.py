@@ -110,8 +110,9 @@ def tuning_of(cell: Cell) -> EvaluationSet:
 
 def result_key(cell: Cell, where: EvaluationSet, condition: str) -> str | None:
     """What a result depends on; None while there is nothing to measure."""
-    # A phrase only where there is one: keys of results from before sets could have one stay as they are.
-    said = [] if where.phrase is None else [where.phrase]
+    # Phrase and questions only where there are any: keys of results from before sets could have them stay as they are.
+    said: list[Any] = [] if where.phrase is None else [where.phrase]
+    said += [where.ask] if where.ask else []
     films = [_index_hash(where.index), where.split, where.where, condition, *said]
     if cell.row.baseline:
         return _hash([cell.row.baseline, _index_hash(tuning_of(cell).index), tuning_key(cell), *films])

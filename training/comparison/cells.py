@@ -191,4 +191,5 @@ def _check_same(cell: Cell) -> None:
 def _words(where: EvaluationSet) -> list[str]:
     conditions = [word for each in where.where for word in ("--where", each)]
     phrase = [] if where.phrase is None else ["--phrase", where.phrase]
-    return ["--data", where.index, "--split", where.split, *conditions, *phrase]
+    asked = ["--ask", ",".join(where.ask)] if where.ask else []
+    return ["--data", where.index, "--split", where.split, *conditions, *phrase, *asked]

@@ -14,6 +14,7 @@ from TextGuidedSegLib.config import from_json_dict
 from training.baselines import BASELINES
 from training.conditions import CONDITIONS
 from training.config import TrainConfig, make_config
+from training.questions import ASKS
 
 FIXED_THRESHOLD = 0.5
 """Of every row of a grid without films to choose one on."""
@@ -32,6 +33,7 @@ class EvaluationSet:
         where: Further conditions, as `training.evaluate --where` takes them.
         conditions: Conditions that may be measured here; a row is measured under those of them that it asks for.
         phrase: One phrase for every film instead of its caption, as `training.evaluate --phrase` takes it.
+        ask: Kinds of questions for every film instead of its caption, as `training.evaluate --ask` takes them.
         strata: Also report thirds by lesion size and by border contrast.
     """
 
@@ -41,6 +43,7 @@ class EvaluationSet:
     where: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ("original",)
     phrase: str | None = None
+    ask: tuple[str, ...] = ()
     strata: bool = False
 
 
@@ -76,6 +79,7 @@ class Section:
     Attributes:
         title: Its heading.
         rows: Names of its rows; a row may stand in several sections.
+        sets: Names of the sets it shows; empty for all.
         text: What the reader should know, Markdown.
         curves: Also draw the learning curves of its rows.
         strata: Pairs of rows whose difference, first minus second, stands in the tables by thirds, too.
@@ -83,6 +87,7 @@ class Section:
 
     title: str
     rows: tuple[str, ...]
+    sets: tuple[str, ...] = ()
     text: str = ""
     curves: bool = False
     strata: tuple[tuple[str, ...], ...] = ()
@@ -153,16 +158,26 @@ def read_grid(path: Path) -> Grid:
     for section in grid.sections:
         _check_section(grid, section)
     for each in grid.sets:
-        _check_known(f"set {each.name!r}", each.conditions, CONDITIONS)
-        if each.phrase is not None and each.conditions != ("original",):
-            msg = f"set {each.name!r} says {each.phrase!r} to every film: no words to change; leave its conditions out"
-            raise ValueError(msg)
+        _check_set(each)
     return grid
+
+
+def _check_set(each: EvaluationSet) -> None:
+    where = f"set {each.name!r}"
+    _check_known(where, each.conditions, CONDITIONS)
+    _check_known(where, each.ask, ASKS)
+    if each.phrase is not None and each.conditions != ("original",):
+        msg = f"{where} says {each.phrase!r} to every film: no words to change; leave its conditions out"
+        raise ValueError(msg)
+    if each.ask and (each.phrase is not None or each.strata or each.conditions != ("original",)):
+        msg = f"{where} asks {', '.join(each.ask)} instead of captions: leave its phrase, conditions and strata out"
+        raise ValueError(msg)
 
 
 def _check_section(grid: Grid, section: Section) -> None:
     where, names = f"section {section.title!r}", [row.name for row in grid.rows]
     _check_known(where, section.rows, names)
+    _check_known(where, section.sets, [each.name for each in grid.sets])
     for pair in section.strata:
         _check_known(where, pair, names)
         if len(pair) != 2:
@@ -182,6 +197,10 @@ def _check_row(grid: Grid, row: RowConfig) -> None:
         _check_known(where, [row.baseline], BASELINES)
         if grid.tuning is None:
             msg = f"{where} is a mean of masks, whose threshold is chosen on films: give the grid 'tuning'"
+            raise ValueError(msg)
+        asked = [each.name for each in grid.sets_of(row) if each.ask]
+        if asked:
+            msg = f"{where} is a mean of masks, which answers no questions; give it 'sets' without {', '.join(asked)}"
             raise ValueError(msg)
         return
     if not row.seeds or len(set(row.seeds)) < len(row.seeds):

@@ -18,7 +18,7 @@ from training.comparison.curves import draw_curves, read_curve
 from training.comparison.grid import FIXED_THRESHOLD, EvaluationSet, Grid, Section
 from training.comparison.results import Measured, Results, paired
 from training.comparison.strata import THIRDS, measured, thirds
-from training.comparison.tables import count_of_seeds, markdown, percent, points, score_table
+from training.comparison.tables import asked_table, count_of_seeds, markdown, percent, points, score_table
 from training.statistics import paired_bootstrap
 
 _READING = """\
@@ -34,6 +34,12 @@ Networks that were trained on true captions and are told something else at test.
 *shuffled*: another film's caption at test; a row that was *trained on* shuffled captions is another network and stands
 above. *swapped*: left for right. *count_removed*: the caption without its count clause, which was read off the truth.
 *location_removed*, *description_removed*: without places; without size, color, shape and the like."""
+_ASKED = """\
+Sets of *questions* do not say captions. They name one side of a film with lesions on both, one level of several, or a
+place without a lesion; the truth is the mask cut to it by lungs that another model drew (`training/truth`). *Wrong
+side*: share of the drawn pixels that lie on the other side. *Outside the level*: share that lies outside the named one.
+*Left empty*: share of the places without a lesion where nothing is drawn, and *drawn* the share of the others where
+something is. No row here has a head for presence: only the threshold decides."""
 _STRATA = """\
 Per-image Dice in thirds of the films, by the share of the film that the lesion takes, and by its border contrast: the
 difference of the mean grey values of two rings of 3 pixels along the border, inside and outside, over the standard
@@ -61,7 +67,15 @@ class Page:
             ImageError: A file cannot be written.
         """
         made = f"Made by `{self.command}`."
-        blocks = [f"# {self.grid.title}", self.grid.about, made, self._others(), *self._shared(), _READING]
+        blocks = [
+            f"# {self.grid.title}",
+            self.grid.about,
+            made,
+            self._others(),
+            *self._shared(),
+            _READING,
+            self._asking(),
+        ]
         for section in self.grid.sections:
             blocks += self._section(section)
         blocks += [*self._conditions(), *self._strata()]
@@ -97,6 +111,9 @@ class Page:
         ]
         return ["## What every row shares", "\n".join(f"* {line}" for line in lines)]
 
+    def _asking(self) -> str:
+        return _ASKED if any(where.ask for where in self.grid.sets) else ""
+
     def _machines(self) -> list[str]:
         """On what the measured networks were trained: minutes say nothing without it."""
         where = Counter(
@@ -112,12 +129,15 @@ class Page:
         blocks = [f"## {section.title}", section.text]
         for where in self.grid.sets:
             found = self._found(section.rows, where)
-            if found:
-                blocks += [f"### {section.title}: {where.name}", score_table(found), self._differences(found)]
+            if found and where.name in (section.sets or (where.name,)):
+                blocks += [f"### {section.title}: {where.name}", self._scores(found), self._differences(found)]
         missing = [name for name in section.rows if not any(self._found([name], where) for where in self.grid.sets)]
         if missing:
             blocks.append(f"Not trained yet: {', '.join(missing)}.")
         return [*blocks, self._curves(section)] if section.curves else blocks
+
+    def _scores(self, found: Sequence[Measured]) -> str:
+        return asked_table(found) if found[0].where.ask else score_table(found)
 
     def _found(self, names: Sequence[str], where: EvaluationSet) -> list[Measured]:
         return [each for name in names if (each := self.results.get(name, where)) is not None]

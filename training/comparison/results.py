@@ -149,9 +149,20 @@ class Results:
         """Cluster of each case of a set."""
         if where.name not in self._names:
             columns = [row.columns for row in rows_of(where)]
-            patients = [each.get("patient", "") for each in columns]
-            self._names[where.name] = clusters(patients, [each["image"] for each in columns])
+            images = [each["image"] for each in columns]
+            patient_of = dict(zip(images, [each.get("patient", "") for each in columns], strict=True))
+            if where.ask:  # several questions of a film, or none
+                images = self._asked_images(where)
+            self._names[where.name] = clusters([patient_of[image] for image in images], images)
         return self._names[where.name]
+
+    def _asked_images(self, where: EvaluationSet) -> list[str]:
+        """Image of each question: they depend on the film alone, so any measured row tells them."""
+        cell = next(
+            cell for cell in self.cells if where in cell.grid.sets_of(cell.row) and result_of(cell, where, "original")
+        )
+        with cell.result(where, "original").with_suffix(".csv").open(newline="", encoding="utf-8") as file:
+            return [line["image"] for line in csv.DictReader(file)]
 
     def differences(self, pair: Paired) -> dict[str, Interval]:
         """Ours minus theirs on the same set, by the name of the score."""

@@ -36,6 +36,12 @@ def score_table(found: Sequence[Measured]) -> str:
     return markdown(("method", *_COLUMNS), [(each.name, *(cell(each) for cell in _COLUMNS.values())) for each in found])
 
 
+def asked_table(found: Sequence[Measured]) -> str:
+    """Scores and obedience of several rows on a set of questions; a column that no row has a figure for is left out."""
+    columns = {head: cell for head, cell in _ASKED_COLUMNS.items() if any(cell(each) for each in found)}
+    return markdown(("method", *columns), [(each.name, *(cell(each) for cell in columns.values())) for each in found])
+
+
 def _with_spread(key: str) -> Callable[[Measured], str]:
     def cell(each: Measured) -> str:
         mean = percent(each.mean(key))
@@ -75,4 +81,14 @@ _COLUMNS: dict[str, Callable[[Measured], str]] = {
     "seeds": _seeds,
     "million parameters": _parameters,
     "minutes of training": _minutes,
+}
+_ASKED_COLUMNS: dict[str, Callable[[Measured], str]] = {
+    "per image": _with_spread("dice_per_image"),
+    "micro": _with_spread("dice_micro"),
+    "wrong side": _with_spread("wrong_side_leakage"),
+    "outside the level": _with_spread("outside_cut_level"),
+    "left empty": _with_spread("empty_accuracy"),
+    "drawn": _with_spread("found_recall"),
+    "questions": lambda each: str(each.scores[0]["n"]),
+    "seeds": _seeds,
 }

@@ -87,6 +87,7 @@ class ChestInfection:
         shuffle_seed: Give every film another one's caption and places; which one is fixed by this seed. None: its own.
         lungs: Lungs by image name, as `training.lung_zones` writes them: targets are then cut to the part that a phrase
             names, and zones without a lesion are asked for. Empty: only parts that caption and mask tell apart.
+        captions_only: Nothing is drawn but captions and, rarely, no phrase.
 
     Raises:
         ValueError: The index lacks one of `COLUMNS`, or has no film of that split.
@@ -100,7 +101,9 @@ class ChestInfection:
         *,
         shuffle_seed: int | None = None,
         lungs: Mapping[str, LungZones] | None = None,
+        captions_only: bool = False,
     ) -> None:
+        self.captions_only = captions_only
         rows = rows_of_split(index, [split], COLUMNS)
         if shuffle_seed is None:
             self.films = [_lesion_film(row.image, row.mask, row.columns, config) for row in rows]
@@ -118,11 +121,13 @@ class ChestInfection:
     def draw(self, rng: random.Random) -> Sample:
         """A film with its caption, a paraphrase, a phrase for one side, or a phrase for what is not there."""
         film = rng.choice(self.films)
+        if self.captions_only:
+            return _without_phrase(film) if rng.random() < _NO_PHRASE else _with_caption(film)
         draw = rng.random()
         if draw < _OTHER_STRUCTURE:
             return Sample(film.array, np.zeros_like(film.mask), rng.choice(grammar.ABSENT_STRUCTURES), pointed=False)
         if draw < _OTHER_STRUCTURE + _NO_PHRASE:
-            return Sample(film.array, film.mask, "", absent=True, pointed=False)
+            return _without_phrase(film)
         if film.only_side and rng.random() < _SWAPPED_ON_ONE_SIDED:
             return _empty_side(film, rng)
         if film.zone_map is not None:
@@ -139,7 +144,15 @@ class ChestInfection:
         if rng.random() < _PARAPHRASE:
             count = film.count if rng.random() < 0.5 else None
             return Sample(film.array, film.mask, grammar.finding_phrase(_vague(film.zones, rng), count, rng))
-        return Sample(film.array, film.mask, film.caption.lower())
+        return _with_caption(film)
+
+
+def _with_caption(film: LesionFilm) -> Sample:
+    return Sample(film.array, film.mask, film.caption.lower())
+
+
+def _without_phrase(film: LesionFilm) -> Sample:
+    return Sample(film.array, film.mask, "", absent=True, pointed=False)
 
 
 def _vague(zones: dict[str, tuple[str, ...]], rng: random.Random) -> dict[str, tuple[str, ...]]:
