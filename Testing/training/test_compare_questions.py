@@ -42,6 +42,7 @@ def test_questions_are_compared_by_patient_and_shown_where_the_grid_says(make: C
     assert main(comparison.command()) == 0
     text = comparison.text()
     captions, asked = text.split("\n## Elsewhere\n")
+    assert "* 2 steps of 2 films" in text
     assert "### Captions: dev films" in captions
     assert "elsewhere" not in captions.lower()
     assert "Sets of *questions* do not say captions." in captions

@@ -94,9 +94,11 @@ class Page:
             return []
         config = self.grid.run_config(networks[0], networks[0].seeds[0])
         warps = config.augmentation
+        steps = {self.grid.run_config(row, row.seeds[0]).steps for row in networks}
+        others = ", unless a section says otherwise," if len(steps) > 1 else ""
         lines = [
-            f"{config.steps} steps of {config.batch_size} films at {config.preprocessing.size} pixels, learning rate "
-            f"{config.learning_rate:g} with {config.warmup_steps} steps of warm-up",
+            f"{config.steps} steps{others} of {config.batch_size} films at {config.preprocessing.size} pixels, "
+            f"learning rate {config.learning_rate:g} with {config.warmup_steps} steps of warm-up",
             f"averaged weights (decay {config.ema_decay:g}), in half precision as they would ship",
             f"augmentation, unless a section says otherwise: co-warp {warps.cowarp:g}, pose {warps.pose:g}, mirror "
             f"with swapped words {warps.mirror:g}, photometric {warps.photometric:g}",
