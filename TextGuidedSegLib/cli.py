@@ -13,8 +13,10 @@ import logging
 import math
 import os
 import platform
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args([_plain(word) for word in (sys.argv[1:] if arguments is None else arguments)])
         command: Callable[[argparse.Namespace], int] = options.command
-        code = command(options)
+        with _ends_when_asked():
+            code = command(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # who read it (head, less) has enough; what is left must not fail again at the end
@@ -58,6 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # the outer border: a fault of ours still ends in one line and an exit code
         logger.debug("unexpected failure", exc_info=True)
         return _complain(f"could not run: {type(error).__name__}: {error}", EXIT_COULD_NOT_RUN)
+
+
+@contextlib.contextmanager
+def _ends_when_asked() -> Iterator[None]:
+    """`kill`, or a cluster that takes its machine back, ends the command like Ctrl-C: nothing half-written stays."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _plain(word: str) -> str:

@@ -25,6 +25,8 @@ SEGMENTATION_SUFFIXES = (".seg.nrrd",)
 IMAGE_SUFFIXES = (".nrrd", ".nii", ".nii.gz", ".mha")
 PICTURE_SUFFIXES = (".png",)
 
+# Temporary file to the file that it becomes, while it is written: whoever writes into it speaks of the latter.
+_BECOMES: dict[Path, Path] = {}
 _KEPT_OF_NAME = 40  # letters of a file's name in that of its temporary file, which must not be too long
 _ORTHOGONAL = 1e-4  # largest cosine between two axes that NIfTI can hold without moving voxels visibly
 
@@ -75,14 +77,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     # A name of our own instead of `tempfile`, whose files only their owner may read.
     part = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name[-_KEPT_OF_NAME:]}")
+    _BECOMES[part] = _named(target)
     try:
         yield part
         part.replace(target)
     except (OSError, RuntimeError) as error:
-        msg = f"{target}: could not be written ({itk.reason(error)}); check the folder and the free space"
+        msg = f"{_named(target)}: could not be written ({itk.reason(error)}); check the folder and the free space"
         raise ImageError(msg) from error
     finally:
         part.unlink(missing_ok=True)
+        del _BECOMES[part]
+
+
+def _named(path: Path) -> Path:
+    """The file as its user knows it."""
+    return _BECOMES.get(path, path)
 
 
 def write_segmentation(
@@ -154,11 +163,12 @@ def write_image(
     _check_grid(array[..., 0] if array.ndim == 4 else array, geometry)
     is_nifti = target.name.lower().endswith((".nii", ".nii.gz"))
     if is_nifti and array.ndim == 4:
-        msg = f"{target}: NIfTI is not written with colors; write .nrrd or .mha instead"
+        msg = f"{_named(target)}: NIfTI is not written with colors; write .nrrd or .mha instead"
         raise ImageError(msg)
     axes = geometry.affine_ijk_to_ras[:3, :3] / geometry.spacing_mm
     if is_nifti and np.abs(axes.T @ axes - np.eye(3)).max() > _ORTHOGONAL:
-        msg = f"{target}: the axes of this image are not at right angles, which NIfTI cannot hold; write .nrrd instead"
+        why = "the axes of this image are not at right angles, which NIfTI cannot hold"
+        msg = f"{_named(target)}: {why}; write .nrrd instead"
         raise ImageError(msg)
     kept = array.astype(np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32, copy=False)
     with atomic_path(target) as part:

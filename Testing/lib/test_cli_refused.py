@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 
 from Testing.lib.command_line import PHRASE, Command, assert_one_line, assert_untouched, noise, options, save
 from TextGuidedSegLib.errors import ImageError
+from TextGuidedSegLib.files import itk
 from TextGuidedSegLib.weights import WEIGHTS_FILE
 
 WriteFile = Callable[..., Path]
@@ -228,4 +230,29 @@ class TestCouldNotRun:
 
         monkeypatch.setattr(f"TextGuidedSegLib.{place}", fail)
         assert_one_line(command("segment", film_file, PHRASE, "--model=tiny-film", *options(outputs)), code, words)
+        assert_untouched(outputs)
+
+    def test_asked_to_end_while_it_writes_it_leaves_nothing_half_written(
+        self, command: Command, film_file: Path, outputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def begins_to_write(path: Path, *_arguments: object, **_options: object) -> None:
+            path.write_bytes(b"half a fi")
+            signal.raise_signal(signal.SIGTERM)
+
+        monkeypatch.setattr("TextGuidedSegLib.export.write_image", begins_to_write)
+        before = signal.getsignal(signal.SIGTERM)
+        done = command("segment", film_file, PHRASE, "--model=tiny-film", *options(outputs))
+        assert_one_line(done, 130, "interrupted")
+        assert_untouched(outputs)
+        assert signal.getsignal(signal.SIGTERM) is before
+
+    def test_a_writer_that_fails_names_the_file_that_was_asked_for(
+        self, command: Command, film_file: Path, outputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_arguments: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(itk, "write_voxels", fail)
+        done = command("segment", film_file, PHRASE, "--model=tiny-film", *options(outputs))
+        assert_one_line(done, 2, f"{outputs['--out']}: could not be written")
         assert_untouched(outputs)
