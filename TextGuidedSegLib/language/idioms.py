@@ -173,13 +173,16 @@ def _is_adverb(item: Item) -> bool:
 
 
 def _name_counted_none(items: list[Item], position: int) -> None:
-    """*0 polyps* and *polyp-free* deny the polyps; *grade 0* and *0.5 cm* do not."""
+    """*0 polyps*, *polyp-free* and *infection free* deny them; *grade 0*, *0.5 cm*, *effusion, free fluid* do not."""
     item, earlier = items[position], items[position - 1] if position else None
     is_grade = earlier is not None and earlier.kind == "unknown"
     if item.kind == "number" and item.text == "0" and not is_grade and _precedes_finding(items, position + 1):
         item.term = Term("negation", "before")
-    elif item.first.before == "-" and item.text == "free" and earlier is not None and earlier.kind == "finding":
-        item.term = Term("negation", "after")
+    elif item.text == "free" and earlier is not None and earlier.kind == "finding":
+        later = items[position + 1] if position + 1 < len(items) else None
+        ends = later is None or later.first.before not in (" ", "-") or later.kind in NAMED_PLACE_KINDS
+        if item.first.before == "-" or (item.first.before == " " and ends):
+            item.term = Term("negation", "after")
 
 
 def _name_quality(items: list[Item], position: int) -> None:

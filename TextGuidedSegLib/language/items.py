@@ -54,7 +54,7 @@ class Item:
     @property
     def text(self) -> str:
         """The words with single spaces."""
-        return " ".join(word.text for word in self.words)
+        return self.words[0].text if len(self.words) == 1 else " ".join(word.text for word in self.words)
 
 
 @dataclass(slots=True)

@@ -84,11 +84,16 @@ def clean(text: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).translate(_SIGNS)
     text = _WRAPPED.sub(r"\1 ", text.translate(_LINE_ENDS))
     text = _NEW_LINE.sub(", ", text.strip())
-    # Control characters end words; invisible ones (zero width, direction marks) do not.
-    kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
-    plain = _DOTTED.sub(lambda match: match.group().replace(".", ""), "".join(kept))
+    plain = text if text.isascii() and text.isprintable() else _without_controls(text)
+    plain = _DOTTED.sub(lambda match: match.group().replace(".", ""), plain)
     plain = _SHORTENED.sub(r"\1", plain)
     return _COMMA.sub(r"\1 ", _SPACES.sub(" ", plain)).strip()
+
+
+def _without_controls(text: str) -> str:
+    """Control characters end words; invisible ones (zero width, direction marks) do not."""
+    kept = (" " if unicodedata.category(sign) == "Cc" else sign for sign in text if unicodedata.category(sign) != "Cf")
+    return "".join(kept)
 
 
 def split_words(cleaned: str) -> tuple[list[Word], str]:
