@@ -211,7 +211,7 @@ def calibrate(
         lungs: File of lungs; None for those that come with this package.
         every: Of the images, in the order of the index, only each that many.
         never_shown: See `measure`.
-        where: Conditions on the rows, `COLUMN=VALUE`.
+        where: Conditions on the rows, see `datasets.index.select`.
 
     Raises:
         ValueError: No row is left, or none whose caption names one side.
@@ -260,7 +260,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--split", required=True)
-    parser.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE[,VALUE]")
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE[,VALUE]",
+        help="only rows whose column has one of these values; COLUMN!=VALUE for all others",
+    )
     parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the images only each N-th")
     parser.add_argument("--never-shown", default="", metavar="NAME,NAME", help="structures that no volume shows")

@@ -282,7 +282,13 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", required=True)
     parser.add_argument("--text-column", default="text")
     parser.add_argument("--phrase", help="one phrase for every row instead of the column")
-    parser.add_argument("--where", action="append", default=[], metavar="COLUMN=VALUE[,VALUE]")
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE[,VALUE]",
+        help="only rows whose column has one of these values; COLUMN!=VALUE for all others",
+    )
     parser.add_argument("--by", metavar="COLUMN", help="also report each value of this column")
     parser.add_argument("--condition", choices=CONDITIONS, default="original")
     parser.add_argument("--ask", type=_asks, default=[], metavar="KIND[,KIND]", help=f"instead: {', '.join(ASKS)}")

@@ -53,6 +53,10 @@ def test_a_comma_inside_a_text_and_the_mark_of_a_spreadsheet_are_read(tmp_path: 
         (["kind=a=b"], "3"),
         (["split=test"], ""),
         (["split=test", "kind=left lung"], ""),
+        (["kind!=left lung"], "13"),
+        (["split!=train,val"], ""),
+        (["flag!="], "1"),
+        (["split=val", "kind!=a=b"], "2"),
     ],
 )
 def test_conditions_select_rows_in_their_order(rows: list[Row], conditions: list[str], expected: str) -> None:
@@ -64,6 +68,7 @@ def test_conditions_select_rows_in_their_order(rows: list[Row], conditions: list
     [
         ("split", r"'split' is not of the form COLUMN=VALUE"),
         ("side=left", "no column 'side'; it has image, mask, split, kind, flag"),
+        ("side!=left", "no column 'side'; it has image, mask, split, kind, flag"),
     ],
 )
 def test_a_wrong_condition_says_what_is_wrong(rows: list[Row], condition: str, message: str) -> None:

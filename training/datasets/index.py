@@ -119,7 +119,9 @@ def check_splits(rows: Sequence[Row]) -> None:
 
 
 def select(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
-    """Rows that meet every condition of the form `COLUMN=VALUE[,VALUE]` (an empty value matches an empty cell).
+    """Rows that meet every condition of the form `COLUMN=VALUE[,VALUE]`, or `COLUMN!=VALUE[,VALUE]` for all others.
+
+    An empty value matches an empty cell.
 
     Raises:
         ValueError: A condition is malformed or names a column that the index does not have.
@@ -128,11 +130,12 @@ def select(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
     for condition in conditions:
         column, equals, values = condition.partition("=")
         if not equals:
-            msg = f"condition {condition!r} is not of the form COLUMN=VALUE[,VALUE]"
+            msg = f"condition {condition!r} is not of the form COLUMN=VALUE[,VALUE] or COLUMN!=VALUE[,VALUE]"
             raise ValueError(msg)
+        column, others = column.removesuffix("!"), column.endswith("!")
         if chosen and column not in chosen[0].columns:
             msg = f"the index has no column {column!r}; it has {', '.join(chosen[0].columns)}"
             raise ValueError(msg)
-        allowed = set(values.split(","))
-        chosen = [row for row in chosen if row.columns[column] in allowed]
+        named = set(values.split(","))
+        chosen = [row for row in chosen if (row.columns[column] in named) != others]
     return chosen
