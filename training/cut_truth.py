@@ -73,8 +73,8 @@ def known_lungs(rows: Sequence[Row], file: Path | None) -> tuple[dict[str, LungZ
     """
     names = {row.columns["image"] for row in rows}
     if file is not None or DEFAULT_LUNGS.is_file():
-        stored = load_zones(file or DEFAULT_LUNGS)
-        lungs = {name: each for name, each in stored.items() if name in names and each.is_sound}
+        stored = load_zones(file or DEFAULT_LUNGS, names)
+        lungs = {name: each for name, each in stored.items() if each.is_sound}
         if lungs:
             return lungs, "file"
         if file is not None:

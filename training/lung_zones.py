@@ -197,8 +197,12 @@ def save_zones(path: Path, zones: dict[str, LungZones], note: str) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def load_zones(path: str | Path) -> dict[str, LungZones]:
+def load_zones(path: str | Path, films: Collection[str] | None = None) -> dict[str, LungZones]:
     """Read what `save_zones` wrote.
+
+    Args:
+        path: The file.
+        films: Names of the images whose lungs are wanted, of those that the file has; None for all.
 
     Raises:
         ValueError: The file is missing or not such a file.
@@ -206,7 +210,8 @@ def load_zones(path: str | Path) -> dict[str, LungZones]:
     try:
         with np.load(path) as stored:
             names = [name.removesuffix(":shape") for name in stored.files if name.endswith(":shape")]
-            return {name: _unpack(stored[name], stored[f"{name}:shape"]) for name in names}
+            wanted = [name for name in names if films is None or name in films]
+            return {name: _unpack(stored[name], stored[f"{name}:shape"]) for name in wanted}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         msg = f"{path} is no file of lung zones ({error}); make it with python -m training.lung_zones"
         raise ValueError(msg) from error

@@ -93,6 +93,12 @@ class TestFile:
         assert np.array_equal(loaded.left, lungs.left)
         assert np.array_equal(loaded.right, lungs.right)
 
+    def test_only_the_films_that_are_wanted_are_read(self, lungs: LungZones, tmp_path: Path) -> None:
+        save_zones(tmp_path / "zones.npz", {"images/a.png": lungs, "images/b.png": lungs}, "note")
+        assert load_zones(tmp_path / "zones.npz").keys() == {"images/a.png", "images/b.png"}
+        assert load_zones(tmp_path / "zones.npz", {"images/b.png", "images/c.png"}).keys() == {"images/b.png"}
+        assert load_zones(tmp_path / "zones.npz", set()) == {}
+
     @pytest.mark.parametrize("kept", [0.0, 0.3, 0.95], ids=["empty", "cut", "without its end"])
     def test_a_cut_file_is_refused(self, kept: float, lungs: LungZones, tmp_path: Path) -> None:
         save_zones(tmp_path / "zones.npz", {"images/a.png": lungs}, "note")
