@@ -54,8 +54,9 @@ demo: $(STAMP)
 	@echo 'Summary:      $(CURDIR)/$(DEMO)/summary.json'
 	@echo 'Head:         $(CURDIR)/$(DEMO)/anterior_hippocampus.seg.nrrd, head_summary.json'
 
+# Bytecode is written even where the shell forbids it: every test of the panel loads all of it anew.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not gpu' $(SIDE_BY_SIDE)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m 'not slow and not gpu' $(SIDE_BY_SIDE)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -q -m '$(GPU_MARK)'

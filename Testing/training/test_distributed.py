@@ -74,6 +74,7 @@ class TestTwoProcesses:
             assert not torch.equal(one["network"][name], torch.full_like(one["network"][name], name.endswith("var")))
         assert one["network"].keys() == two["network"].keys()
 
+    @pytest.mark.slow  # two processes load torch to refuse what `TestWorkers` sees refused
     def test_a_batch_that_cannot_be_split_is_refused(self, combined: TrainConfig, tmp_path: Path) -> None:
         folder = tmp_path / combined.name
         finished = train_with_torchrun(dataclasses.replace(combined, batch_size=3), folder, 2)
@@ -122,6 +123,10 @@ class TestWorkers:
     def test_shares_cover_the_batch_once(self) -> None:
         rows = [row for rank in range(4) for row in range(12)[Workers(rank, 4).share(12)]]
         assert rows == list(range(12))
+
+    def test_a_batch_that_cannot_be_split_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="batch_size must be a multiple of the 2 processes, got 3"):
+            Workers(1, 2).share(3)
 
     def test_no_two_processes_draw_the_same_dropout_in_any_step(self) -> None:
         drawn = []
