@@ -33,7 +33,7 @@ from TextGuidedSegLib.phrase import parse, swap_sides
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
 from training import grammar_volume
 from training.cut_truth import is_doubtful, known_lungs
-from training.datasets.index import Row, read_index, select
+from training.datasets.index import Row, add_where, read_index, select
 from training.datasets.label_maps import load_truth
 from training.datasets.mr_volumes import open_volume
 from training.lung_zones import LungZones
@@ -260,13 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--split", required=True)
-    parser.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE[,VALUE]",
-        help="only rows whose column has one of these values; COLUMN!=VALUE for all others",
-    )
+    add_where(parser)
     parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the images only each N-th")
     parser.add_argument("--never-shown", default="", metavar="NAME,NAME", help="structures that no volume shows")

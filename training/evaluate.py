@@ -32,7 +32,7 @@ from training.cases import Case, summarize, write_cases
 from training.conditions import CONDITIONS, UNTRUE, Reword, under_condition
 from training.cut_truth import ceiling, known_lungs, posed_lungs
 from training.datasets.films import load_mask
-from training.datasets.index import Row, check_files, read_index, select
+from training.datasets.index import Row, add_where, check_files, read_index, select
 from training.datasets.label_maps import load_truth
 from training.datasets.mr_volumes import open_volume
 from training.lung_zones import LungZones
@@ -282,13 +282,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", required=True)
     parser.add_argument("--text-column", default="text")
     parser.add_argument("--phrase", help="one phrase for every row instead of the column")
-    parser.add_argument(
-        "--where",
-        action="append",
-        default=[],
-        metavar="COLUMN=VALUE[,VALUE]",
-        help="only rows whose column has one of these values; COLUMN!=VALUE for all others",
-    )
+    add_where(parser)
     parser.add_argument("--by", metavar="COLUMN", help="also report each value of this column")
     parser.add_argument("--condition", choices=CONDITIONS, default="original")
     parser.add_argument("--ask", type=_asks, default=[], metavar="KIND[,KIND]", help=f"instead: {', '.join(ASKS)}")

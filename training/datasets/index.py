@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -116,6 +117,17 @@ def check_splits(rows: Sequence[Row]) -> None:
             if name and splits.setdefault(name, split) != split:
                 msg = f"{column} {name!r} stands in the splits {splits[name]!r} and {split!r}; expected only one"
                 raise ValueError(msg)
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--where`, whose values `select` takes."""
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE[,VALUE]",
+        help="only rows whose column has one of these values; COLUMN!=VALUE for all others",
+    )
 
 
 def select(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
