@@ -108,17 +108,9 @@ def scene(mrml_application, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     yield mrml_application.scene
     mrml_application.scene.Clear(0)
     if hasattr(slicer, "slicer_core"):
-        _forget_parameters(mrml_application.scene)
-
-
-def _forget_parameters(scene) -> None:
-    """Take out the parameter nodes, which outlive a closed scene.
-
-    Every panel of earlier tests would go on observing them, and each would make every later test slower.
-    """
-    nodes = scene.GetNodesByClass("vtkMRMLScriptedModuleNode")
-    for node in [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]:
-        scene.RemoveNode(node)
+        # Parameter nodes outlive a closed scene, and panels of earlier tests would go on observing them.
+        for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+            mrml_application.scene.RemoveNode(node)
 
 
 def forget_settings() -> None:
