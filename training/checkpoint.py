@@ -118,7 +118,15 @@ def with_neighbors(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> 
 
 
 def half_precision(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Floating-point tensors as float16, contiguous, for shipping: half the size."""
+    """Floating-point tensors as float16, contiguous, for shipping: half the size.
+
+    Those with a number that float16 cannot hold, which running variances may have, stay as they are.
+    """
+
+    def halved(tensor: Tensor) -> Tensor:
+        half = tensor.half()
+        return half if torch.equal(half.isfinite(), tensor.isfinite()) else tensor
+
     return {
-        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
+        name: (halved(tensor) if tensor.is_floating_point() else tensor).contiguous() for name, tensor in state.items()
     }

@@ -42,8 +42,9 @@ class DataConfig:
         phantoms: Number of phantoms.
         shuffle_captions: Give every lesion film, polyp and breast ultrasound picture another one's caption, fixed by
             the seed: what a network learns from words that say nothing about their film.
-        captions_only: Lesion films come with their own caption or, rarely, with no phrase, as published methods are
-            trained: no paraphrases, and no phrases for a part or for what is not there.
+        captions_share: Probability that a lesion film comes with its own caption or, rarely, with no phrase, as
+            published methods are trained; else a paraphrase, a phrase for a part or one for what is not there is also
+            drawn. 1: captions alone.
         lungs: File of both lungs of the lesion films, made by `training.lung_zones`: targets are cut to the part that a
             phrase names. Empty: only parts that caption and mask tell apart.
         mr_volumes: Index of the MR volumes.
@@ -65,7 +66,7 @@ class DataConfig:
     breast_ultrasound_share: float = 0.0
     phantoms: int = 300
     shuffle_captions: bool = False
-    captions_only: bool = False
+    captions_share: float = 0.0
     lungs: str = ""
     mr_volumes: str = "../shared/data/mr_volumes/index.csv"
     volume_sets: tuple[VolumeSet, ...] = ()
@@ -92,6 +93,8 @@ class TrainConfig:
         vocabulary_size: Subwords of the text encoder.
         start_from: Checkpoint of another run, or folder of a model of the weights store, whose weights the first step
             begins with; empty for random ones.
+        train_parts: Beginnings of the names of the parameters that change, such as `text_encoder.`; all others stay as
+            `start_from` left them, and so do running means and dropout there. Empty: all change.
         encoder_from: File of weights that the encoder of the backbone `efficientnet_lite` begins with, or the name of
             an installed package that has such a file; `start_from` comes after it. Empty for random ones.
         seed: Seed of everything.
@@ -118,6 +121,7 @@ class TrainConfig:
     ema_decay: float = 0.999
     vocabulary_size: int = 1000
     start_from: str = ""
+    train_parts: tuple[str, ...] = ()
     encoder_from: str = ""
     seed: int = 0
     checkpoint_minutes: float = 5.0

@@ -142,6 +142,9 @@ def _checked_rest(data: DataConfig) -> float:
     """The share of the phantoms."""
     shares = (data.infection_share, data.structures_share, data.blended_share, data.unlike_share, data.polyp_share,
               data.breast_ultrasound_share, data.own_films_share)  # fmt: skip
+    if not 0 <= data.captions_share <= 1:
+        msg = f"data.captions_share must lie in [0, 1], got {data.captions_share:g}"
+        raise ValueError(msg)
     rest = 1 - sum(shares)
     if min(shares) < 0 or rest < -_LEAST_SHARE:
         msg = f"the shares of the data sets must be 0 or more and add up to 1 at most, got {shares}"
@@ -165,7 +168,7 @@ def _chest_sources(config: TrainConfig) -> list[tuple[float, Source]]:
         lungs = load_zones(data.lungs) if data.lungs else None
         infection = ChestInfection(
             data.chest_infection, "train", config.preprocessing, shuffle_seed=_shuffle_seed(config), lungs=lungs,
-            captions_only=data.captions_only,
+            captions_share=data.captions_share,
         )  # fmt: skip
         reads = config.network.reads_words
         sources.append((data.infection_share, infection if reads else Unworded(infection.films)))

@@ -1,14 +1,16 @@
-"""What a run's first step begins with: another run's weights, a shipped model's, or those of natural pictures."""
+"""What a run's first step begins with, another run's weights, a shipped model's, or those of natural pictures, and what
+of it may change."""
 
 from __future__ import annotations
 
 import importlib.util
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from TextGuidedSegLib.config import NetworkConfig
 from TextGuidedSegLib.efficientnet_lite import encoder_weights
@@ -65,6 +67,32 @@ def pretrained_encoder(source: str, config: NetworkConfig) -> dict[str, Tensor]:
         raise ValueError(msg) from error
     named = encoder_weights(pictures, config.image_channels, config.image_channels + stacked)
     return {f"backbone.{name}": tensor for name, tensor in named.items()}
+
+
+def keep_still(network: nn.Module, parts: Sequence[str]) -> None:
+    """Let only parameters change whose names begin with one of `parts`; all, if there is none.
+
+    Raises:
+        ValueError: A part is none of this network.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    unknown = [part for part in parts if not any(name.startswith(part) for name in names)]
+    if unknown:
+        known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
+        msg = f"train_parts {unknown} begin the name of no parameter of this network; its parts are {known}"
+        raise ValueError(msg)
+    for name, parameter in network.named_parameters():
+        if parts and not name.startswith(tuple(parts)):
+            parameter.requires_grad_(False)
+
+
+def train_mode(network: nn.Module, parts: Sequence[str]) -> None:
+    """Training mode, but for modules outside of `parts`, if there are any: no dropout there, no new running means."""
+    network.train()
+    for module in network.modules() if parts else ():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
 
 
 def _weights_file(source: str) -> Path:

@@ -37,7 +37,7 @@ from training.distributed import join_workers, leave_workers
 from training.losses import Truth, parts_are_finite, total_loss
 from training.precision import ThinConvolutionsInFloat32
 from training.sources import build_sources, training_texts
-from training.start import pretrained_encoder, tokenizer_of, weights_of
+from training.start import keep_still, pretrained_encoder, tokenizer_of, train_mode, weights_of
 from training.tokenizer import train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Run:
         torch.manual_seed(config.seed)  # before anything is built: the initial weights are part of the seed
         encoder = build_text_encoder(config.network.text, self.tokenizer.vocabulary_size)
         self.network = FusedNetwork(config.network, encoder).to(self.device)
+        keep_still(self.network, config.train_parts)
         if config.mixed_precision and self.network.trains_channels_last(self.device):  # float32 is never safe with it
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model = self.workers.wrapped(self.network)
@@ -163,7 +164,7 @@ class Run:
         )  # fmt: skip
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, config)
-        self.network.train()
+        train_mode(self.network, config.train_parts)
         half = torch.autocast(device.type, torch.bfloat16, enabled=config.mixed_precision)
         with half, ThinConvolutionsInFloat32(), self.workers.own_dropout(seed):
             output = self._model(

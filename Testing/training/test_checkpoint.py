@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from Testing.training.tiny import assert_equal
-from training.checkpoint import ExponentialMovingAverage, load_checkpoint, save_checkpoint
+from training.checkpoint import ExponentialMovingAverage, half_precision, load_checkpoint, save_checkpoint
 
 STATE = {"network": {}, "average": {}, "optimizer": {}, "step": 0, "seconds": 0.0}
 
@@ -97,3 +97,14 @@ class TestCheckpoint:
         save_checkpoint(tmp_path / "evil.pt", {"path": Path("x")})
         with pytest.raises(Exception, match="Weights only load failed"):
             load_checkpoint(tmp_path / "evil.pt")
+
+
+class TestHalfPrecision:
+    def test_numbers_are_halved_and_counters_are_not(self) -> None:
+        shipped = half_precision({"kernel": torch.tensor([0.5, -65504.0]), "steps": torch.tensor(70_000)})
+        assert shipped["kernel"].dtype == torch.float16
+        assert shipped["steps"].item() == 70_000
+
+    def test_a_running_variance_too_large_for_half_precision_stays_what_it_is(self) -> None:
+        variance = torch.tensor([1.0, 77_186.2])  # as infinity it would silence its channel
+        assert torch.equal(half_precision({"running_var": variance})["running_var"], variance)

@@ -202,13 +202,30 @@ class TestChestInfection:
         self, config: TrainConfig, infection: ChestInfection, lungs: dict[str, LungZones], tmp_path: Path
     ) -> None:
         save_zones(tmp_path / "lungs.npz", lungs, "drawn")
-        data = dataclasses.replace(config.data, captions_only=True, lungs=str(tmp_path / "lungs.npz"))
+        data = dataclasses.replace(config.data, captions_share=1.0, lungs=str(tmp_path / "lungs.npz"))
         ((_, source), *_) = build_sources(dataclasses.replace(config, data=data))
         whole = {film.caption.lower(): film.mask for film in infection.films}
         samples = draws(source, 1500)
         assert {sample.phrase for sample in samples} == {*whole, ""}
         assert 0.04 < sum(sample.absent for sample in samples) / 1500 < 0.09
         assert all(np.array_equal(sample.mask, whole[sample.phrase]) for sample in samples if sample.phrase)
+
+    def test_a_share_of_captions_stands_beside_the_questions(
+        self, config: TrainConfig, infection: ChestInfection
+    ) -> None:
+        data = dataclasses.replace(config.data, captions_share=0.5)
+        ((_, source), *_) = build_sources(dataclasses.replace(config, data=data))
+        captions = {film.caption.lower() for film in infection.films}
+        with_half, with_none = (
+            sum(sample.phrase in captions for sample in draws(each, 1500)) / 1500 for each in (source, infection)
+        )
+        assert with_half == pytest.approx(0.5 * 0.94 + 0.5 * with_none, abs=0.05)
+
+    @pytest.mark.parametrize("share", [-0.1, 1.5])
+    def test_a_share_of_captions_that_is_none_is_refused(self, config: TrainConfig, share: float) -> None:
+        data = dataclasses.replace(config.data, captions_share=share)
+        with pytest.raises(ValueError, match=rf"data.captions_share must lie in \[0, 1\], got {share:g}"):
+            build_sources(dataclasses.replace(config, data=data))
 
 
 @pytest.fixture(scope="module")

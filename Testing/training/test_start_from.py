@@ -60,6 +60,38 @@ def answer(run: Run) -> torch.Tensor:
     return logits
 
 
+class TestParts:
+    PARTS = ("text_encoder.", "backbone.output_block.")
+
+    def test_only_named_parts_change_and_no_running_mean_elsewhere(
+        self, first: Run, next_folder: Path, sources: Sources
+    ) -> None:
+        run = Run(dataclasses.replace(first.config, seed=5, train_parts=self.PARTS), next_folder)
+        run.start_from(first.folder / "checkpoint.pt")
+        before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+        steps(run, sources, 3)
+        for network in (run.network, run.average.network):
+            for name, tensor in network.state_dict().items():
+                assert name.startswith(self.PARTS) or torch.equal(tensor, before[name]), name
+        changed = {name for name, tensor in run.network.state_dict().items() if not torch.equal(tensor, before[name])}
+        assert all(any(name.startswith(part) for name in changed) for part in self.PARTS)
+
+    def test_such_a_run_resumes_to_the_bit(self, config: TrainConfig, run_folder: Path, sources: Sources) -> None:
+        whole = Run(dataclasses.replace(config, train_parts=self.PARTS), run_folder)
+        steps(whole, sources, 2)
+        whole.save()
+        steps(whole, sources, 2)
+        resumed = Run(whole.config, run_folder)
+        resumed.resume()
+        steps(resumed, sources, 2)
+        assert_equal(dict(resumed.network.state_dict()), dict(whole.network.state_dict()))
+
+    def test_a_part_that_is_none_is_told_with_those_there_are(self, config: TrainConfig, run_folder: Path) -> None:
+        message = r"\['decoder.'\] begin the name of no parameter .* its parts are text_encoder, .*backbone"
+        with pytest.raises(ValueError, match=message):
+            Run(dataclasses.replace(config, train_parts=("text_encoder.", "decoder.")), run_folder)
+
+
 class TestWeights:
     def test_the_same_network_goes_on_where_the_averaged_weights_are(self, first: Run, next_folder: Path) -> None:
         run = Run(dataclasses.replace(first.config, seed=5), next_folder)

@@ -87,7 +87,7 @@ class ChestInfection:
         shuffle_seed: Give every film another one's caption and places; which one is fixed by this seed. None: its own.
         lungs: Lungs by image name, as `training.lung_zones` writes them: targets are then cut to the part that a phrase
             names, and zones without a lesion are asked for. Empty: only parts that caption and mask tell apart.
-        captions_only: Nothing is drawn but captions and, rarely, no phrase.
+        captions_share: Probability that nothing is drawn but the caption or, rarely, no phrase.
 
     Raises:
         ValueError: The index lacks one of `COLUMNS`, or has no film of that split.
@@ -101,9 +101,9 @@ class ChestInfection:
         *,
         shuffle_seed: int | None = None,
         lungs: Mapping[str, LungZones] | None = None,
-        captions_only: bool = False,
+        captions_share: float = 0.0,
     ) -> None:
-        self.captions_only = captions_only
+        self.captions_share = captions_share
         rows = rows_of_split(index, [split], COLUMNS)
         if shuffle_seed is None:
             self.films = [_lesion_film(row.image, row.mask, row.columns, config) for row in rows]
@@ -121,7 +121,7 @@ class ChestInfection:
     def draw(self, rng: random.Random) -> Sample:
         """A film with its caption, a paraphrase, a phrase for one side, or a phrase for what is not there."""
         film = rng.choice(self.films)
-        if self.captions_only:
+        if _happens(self.captions_share, rng):
             return _without_phrase(film) if rng.random() < _NO_PHRASE else _with_caption(film)
         draw = rng.random()
         if draw < _OTHER_STRUCTURE:
@@ -145,6 +145,11 @@ class ChestInfection:
             count = film.count if rng.random() < 0.5 else None
             return Sample(film.array, film.mask, grammar.finding_phrase(_vague(film.zones, rng), count, rng))
         return _with_caption(film)
+
+
+def _happens(share: float, rng: random.Random) -> bool:
+    """Without a draw where the answer is sure: runs with and without captions alone stay what they were."""
+    return share > 0 and (share >= 1 or rng.random() < share)
 
 
 def _with_caption(film: LesionFilm) -> Sample:
