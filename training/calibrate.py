@@ -1,14 +1,15 @@
 """Fix every threshold of a model on the development split, and write them into its card.
 
 python -m training.calibrate --weights TextGuidedSegLib/data/models/chest-xray \\
-    --data ../shared/data/chest_infection/index.csv --split dev
+    --data ../shared/data/chest_infection/index.csv --split dev --presence-split val
 
 Segmentation and pseudo-image thresholds maximize the mean of per-image and micro Dice. Presence is compared between
 phrases for what is there and for what is not, on the same films, so that no hospital tells the answer: captions and, on
 films whose lungs are known (`--lungs`, by default those of `training/truth`), the questions of `training.questions`; on
 one-sided films of other sets the captions with swapped sides. Volumes are asked for a structure of another part of the
 body instead, or for what `--never-shown` names. A set without a development split can lend `--split train --every 10`:
-what `val` then says stays untouched.
+what `val` then says stays untouched. One hospital makes a network look surer than the next one bears out, so the scale
+of presence, and nothing else, may be fitted to a further split beside the first (`--presence-split`).
 """
 
 from __future__ import annotations
@@ -201,6 +202,7 @@ def calibrate(
     every: int = 1,
     never_shown: Sequence[str] = (),
     where: Sequence[str] = (),
+    presence_split: str = "",
 ) -> DecisionConfig:
     """Measure, choose, and rewrite the card of the model.
 
@@ -212,28 +214,30 @@ def calibrate(
         every: Of the images, in the order of the index, only each that many.
         never_shown: See `measure`.
         where: Conditions on the rows, see `datasets.index.select`.
+        presence_split: A further split that scale and offset of presence are fitted to; empty for none.
 
     Raises:
-        ValueError: No row is left, or none whose caption names one side.
+        ValueError: No row is left of a split, or none whose caption names one side.
     """
     model = find_model(weights)
     index = read_index(data)
-    rows = select(index, [f"split={split}", *where])
-    if not rows:
-        msg = f"no row of {data} has split={split!r} and meets {list(where)}"
-        raise ValueError(msg)
-    chosen = set(list(dict.fromkeys(row.image for row in rows))[::every])
     known, known_from = known_lungs(index, lungs)
-    measured = measure(
-        Segmenter(model),
-        [row for row in rows if row.image in chosen],
-        known if known_from == "file" else None,
-        never_shown=never_shown,
-    )
-    if not measured.empty:
-        msg = f"no caption of {data} with split={split!r} names one side; the limits of presence need such films"
-        raise ValueError(msg)
-    scale, offset = fit_presence([*measured.present, *measured.parts], measured.empty)
+    segmenter = Segmenter(model)
+    splits = []
+    for name in filter(None, (split, presence_split)):
+        rows = select(index, [f"split={name}", *where])
+        if not rows:
+            msg = f"no row of {data} has split={name!r} and meets {list(where)}"
+            raise ValueError(msg)
+        chosen = set(list(dict.fromkeys(row.image for row in rows))[::every])
+        rows = [row for row in rows if row.image in chosen]
+        splits.append(measure(segmenter, rows, known if known_from == "file" else None, never_shown=never_shown))
+        if not splits[-1].empty:
+            msg = f"no caption of {data} with split={name!r} names one side; the limits of presence need such films"
+            raise ValueError(msg)
+    measured = splits[0]
+    there = [evidence for each in splits for evidence in (*each.present, *each.parts)]
+    scale, offset = fit_presence(there, [evidence for each in splits for evidence in each.empty])
     presence = 1 / (1 + np.exp(-(scale * np.array(measured.present) + offset)))
     threshold = best_threshold(measured.probability)
     decision = dataclasses.replace(
@@ -260,6 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--split", required=True)
+    parser.add_argument("--presence-split", default="", metavar="SPLIT", help="also fit the scale of presence to it")
     add_where(parser)
     parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the images only each N-th")
@@ -277,6 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             every=options.every,
             never_shown=names,
             where=options.where,
+            presence_split=options.presence_split,
         )
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")

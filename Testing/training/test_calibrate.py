@@ -186,3 +186,22 @@ def test_every_nth_image_is_measured_with_all_its_rows(model_folder: Path, lesio
     assert halves.threshold == best_threshold(measured.probability)
     with pytest.raises(SystemExit):
         main([*arguments(model_folder, lesion_index, "train"), "--every", "0"])
+
+
+def test_a_further_split_moves_the_scale_of_presence_alone(model_folder: Path, lesion_index: Path) -> None:
+    alone = calibrate(str(model_folder), lesion_index, "dev")
+    joined = calibrate(str(model_folder), lesion_index, "dev", presence_split="train")
+    segmenter = Segmenter(find_model(model_folder), device="cpu")
+    dev, train = (measure(segmenter, select(read_index(lesion_index), [f"split={name}"])) for name in ("dev", "train"))
+    expected = fit_presence([*dev.present, *train.present], [*dev.empty, *train.empty])
+    assert (joined.presence_scale, joined.presence_offset) == pytest.approx(expected, abs=1e-3)
+    assert (joined.threshold, joined.pseudo_threshold) == (alone.threshold, alone.pseudo_threshold)
+
+
+def test_a_further_split_that_is_none_is_told_and_the_card_stays(
+    model_folder: Path, lesion_index: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = (model_folder / "card.json").read_bytes()
+    assert main([*arguments(model_folder, lesion_index, "dev"), "--presence-split", "nowhere"]) == 2
+    assert "has split='nowhere'" in capsys.readouterr().err
+    assert (model_folder / "card.json").read_bytes() == card
