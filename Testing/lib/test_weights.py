@@ -224,6 +224,12 @@ class TestVerification:
             verify(read_model(model_copy))
 
 
+@pytest.mark.parametrize("file", sorted(model_folders()[-1].rglob(WEIGHTS_FILE)), ids=lambda file: file.parent.name)
+def test_every_shipped_number_is_finite(file: Path) -> None:
+    for name, tensor in load_file(file).items():
+        assert tensor.isfinite().all(), f"{name} silences a channel or spoils the map"
+
+
 class TestLoading:
     def test_the_loaded_network_is_the_saved_one(self, tiny_model: Path) -> None:
         net, tokenizer = load_network(find_model(tiny_model))

@@ -41,12 +41,12 @@ def test_versions_models_hashes_memory_and_the_process_are_in_it(widget, client)
     client.loadedModel = SimpleNamespace(
         model="chest-xray", device="cpu", threads=2, hostMemory=MemoryForecast(10**9, 8 * 10**9), gpuMemory=None
     )
-    report = copied(widget)
+    report, card = copied(widget), widget.panel._models.model.card
     python = ".".join(map(str, sys.version_info[:3]))
     for expected in (
         f"TextGuidedSeg {__version__}", f"Slicer {slicer.app.applicationVersion}", f"Python {python}",
-        f"numpy>=1.26: {version('numpy')}", version("torch"), "chest-xray 0.4.0: tokenizer.json ",
-        widget.panel._models.model.card.sha256["weights.safetensors"], "Chosen: model chest-xray, device auto",
+        f"numpy>=1.26: {version('numpy')}", version("torch"), f"chest-xray {card.version}: tokenizer.json ",
+        card.sha256["weights.safetensors"], "Chosen: model chest-xray, device auto",
         "State: idle", "Loaded: chest-xray on cpu, 2 threads", "1.0 GB needed, 8.0 GB available", "Memory: ",
         "Operating system: ",
     ):  # fmt: skip
