@@ -223,14 +223,16 @@ def calibrate(
     index = read_index(data)
     known, known_from = known_lungs(index, lungs)
     segmenter = Segmenter(model)
-    splits = []
-    for name in filter(None, (split, presence_split)):
+    rows_of: dict[str, list[Row]] = {}
+    for name in filter(None, (split, presence_split)):  # all of them before minutes of work
         rows = select(index, [f"split={name}", *where])
         if not rows:
             msg = f"no row of {data} has split={name!r} and meets {list(where)}"
             raise ValueError(msg)
         chosen = set(list(dict.fromkeys(row.image for row in rows))[::every])
-        rows = [row for row in rows if row.image in chosen]
+        rows_of[name] = [row for row in rows if row.image in chosen]
+    splits = []
+    for name, rows in rows_of.items():
         splits.append(measure(segmenter, rows, known if known_from == "file" else None, never_shown=never_shown))
         if not splits[-1].empty:
             msg = f"no caption of {data} with split={name!r} names one side; the limits of presence need such films"
