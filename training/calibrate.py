@@ -8,8 +8,8 @@ phrases for what is there and for what is not, on the same films, so that no hos
 films whose lungs are known (`--lungs`, by default those of `training/truth`), the questions of `training.questions`; on
 one-sided films of other sets the captions with swapped sides. Volumes are asked for a structure of another part of the
 body instead, or for what `--never-shown` names. A set without a development split can lend `--split train --every 10`:
-what `val` then says stays untouched. One hospital makes a network look surer than the next one bears out, so the scale
-of presence, and nothing else, may be fitted to a further split beside the first (`--presence-split`).
+what `val` then says stays untouched. Films like those of training make a network look surer than harder ones bear out,
+so the scale of presence, and nothing else, may be fitted to a further split beside the first (`--presence-split`).
 """
 
 from __future__ import annotations
