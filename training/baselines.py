@@ -14,9 +14,10 @@ import numpy as np
 from TextGuidedSegLib.image import Image
 from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.resampling import film_plan
-from training.calibrate import best_threshold, overlaps
+from training.calibrate import best_threshold
 from training.cases import Case
 from training.datasets.index import Row
+from training.evidence import overlaps
 from training.metrics import Overlap, hd95, overlap
 
 BASELINES = ("zone-prior", "mean-mask")

@@ -15,128 +15,31 @@ so the scale of presence, and nothing else, may be fitted to a further split bes
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import logging
 import math
-import random
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
 
-from TextGuidedSegLib.errors import RegionNeededError, TextGuidedSegError
-from TextGuidedSegLib.image import Image
-from TextGuidedSegLib.inference import Segmenter
-from TextGuidedSegLib.phrase import parse, swap_sides
+from TextGuidedSegLib.errors import TextGuidedSegError
 from TextGuidedSegLib.weights import DecisionConfig, find_model, write_card
-from training import grammar_volume
-from training.cut_truth import is_doubtful, known_lungs
+from training.cut_truth import known_lungs
 from training.datasets.index import Row, add_where, read_index, select
-from training.datasets.label_maps import load_truth
-from training.datasets.mr_volumes import open_volume
-from training.lung_zones import LungZones
-from training.metrics import Overlap, overlap, pooled
-from training.questions import questions
-from training.scoring import Scorer
+from training.evidence import EVERYTHING, THRESHOLDS, Asking, Measured, measure_by
+from training.metrics import Overlap, pooled
 
 logger = logging.getLogger(__name__)
-
-THRESHOLDS = tuple(round(0.2 + 0.05 * step, 2) for step in range(13))
-ASKED = ("one_side", "one_level", "part_level", "empty_side", "empty_level", "other_structure")
-"""Questions that presence is fitted to; of the last, the easiest, one in three films is asked."""
 
 # Mean Dice per image that *not found*, whose mask is empty, may cost where something is there.
 _DICE_COST = 0.003
 
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Measured:
-    """What the segmenter says on the development films.
-
-    Attributes:
-        probability: Overlap of mask and truth at each of `THRESHOLDS`, one tuple a caption.
-        pseudo_image: The same of the pseudo-image.
-        present: Evidence for presence of each caption.
-        parts: Evidence of each phrase for a part of what is there.
-        empty: Evidence of each phrase for what is not.
-    """
-
-    probability: list[tuple[Overlap, ...]]
-    pseudo_image: list[tuple[Overlap, ...]]
-    present: list[float]
-    parts: list[float]
-    empty: list[float]
-
-
-def measure(
-    segmenter: Segmenter,
-    rows: Sequence[Row],
-    lungs: Mapping[str, LungZones] | None = None,
-    *,
-    swapped: bool = True,
-    never_shown: Sequence[str] = (),
-) -> Measured:
-    """Run every caption and, if `swapped`, phrases for parts of it and for nothing.
-
-    Args:
-        segmenter: The model.
-        rows: Development images.
-        lungs: By image name; films that are among them are asked `ASKED`.
-        swapped: False for captions only.
-        never_shown: Phrases for what no volume shows; empty for those of `grammar_volume`.
-    """
-    measured, decision = Measured([], [], [], [], []), segmenter.card.decision
-    for number, row in enumerate(rows):
-        image, text = open_volume(row), row.columns["text"]
-        segmenter.set_image(image)
-        truth = load_truth(row, image)
-        if segmenter.card_for(text) is segmenter.card:  # a part for thick slices has limits of its own
-            result = segmenter.segment(text)
-            measured.probability.append(overlaps(result.probability, truth))
-            measured.pseudo_image.append(overlaps(result.pseudo_image, truth))
-            measured.present.append(_evidence(result.presence, decision))
-        known = (lungs or {}).get(row.columns["image"])
-        if swapped and known is not None:
-            scorer = Scorer(image, truth, known, decision.pseudo_threshold)
-            for question in questions(row, ASKED if number % 3 == 0 else ASKED[:-1], 1, 0):
-                if scorer.target(question) is not None:
-                    found = measured.parts if question.expected == "present" else measured.empty
-                    found.append(_evidence(segmenter.segment(question.phrase).presence, decision))
-            continue
-        nothing = _phrase_for_nothing(row, image, number, never_shown) if swapped else None
-        if nothing is not None and segmenter.card_for(nothing) is segmenter.card:
-            with contextlib.suppress(RegionNeededError):  # refused with advice: the network was not asked
-                measured.empty.append(_evidence(segmenter.segment(nothing).presence, decision))
-    return measured
-
-
-def overlaps(probability: np.ndarray, truth: np.ndarray) -> tuple[Overlap, ...]:
-    """Overlap of mask and truth at each of `THRESHOLDS`; the maps of whole volumes would fill the memory.
-
-    Args:
-        probability: Any shape, in [0, 1].
-        truth: Bool, same shape.
-    """
-    return tuple(overlap(probability >= threshold, truth) for threshold in THRESHOLDS)
-
-
-def _phrase_for_nothing(row: Row, image: Image, number: int, never_shown: Sequence[str]) -> str | None:
-    """A phrase for what is not there for sure, or None; `number` chooses among several."""
-    text = row.columns["text"]
-    if image.kind == "volume":
-        if never_shown:
-            return never_shown[number % len(never_shown)]
-        return grammar_volume.absent_phrase(frozenset({grammar_volume.caption_key(text)}), random.Random(number))
-    return swap_sides(text) if parse(text).side in ("left", "right") and not is_doubtful(row.columns) else None
-
-
-def _evidence(presence: float, decision: DecisionConfig) -> float:
-    """Undo the present calibration of a presence score."""
-    clipped = min(max(presence, 1e-12), 1 - 1e-12)
-    return (math.log(clipped / (1 - clipped)) - decision.presence_offset) / decision.presence_scale
+_FOUND_ABOVE = 0.5
+# Of 5 % that may be asked of a user to judge, some room is left for other hospitals.
+_MOST_UNSURE, _AT_LEAST = 0.04, 0.25
 
 
 def best_threshold(images: Sequence[tuple[Overlap, ...]]) -> float:
@@ -193,70 +96,115 @@ def presence_limit(presence: Sequence[float], dice: Sequence[float]) -> float:
     return min(0.5, math.floor(1000 * float(presence[order[allowed]])) / 1000)
 
 
+def unsure_limit(there: Sequence[float], absent: Sequence[float]) -> float:
+    """The lowest limit of *not found* with at most 4 % of answers *unsure*, half of them for what is not there.
+
+    It is a quarter at least: what is three times as likely not there is *not found*, however few answers that leaves.
+
+    Args:
+        there: Calibrated presence of what is there, captions and parts.
+        absent: Of what is not.
+    """
+    limits = np.arange(1000 * _AT_LEAST, 501) / 1000
+    unsure = np.zeros(len(limits))
+    for presence in (np.asarray(there), np.asarray(absent)):
+        unsure += ((presence[:, None] >= limits) & (presence[:, None] < _FOUND_ABOVE)).mean(axis=0) / 2
+    return float(limits[int(np.argmax(unsure <= _MOST_UNSURE))])
+
+
+@dataclasses.dataclass(frozen=True)
+class Films:
+    """Rows of an index to calibrate on.
+
+    Attributes:
+        data: The index.
+        split: The development split.
+        presence_split: A further split that scale and offset of presence are fitted to; empty for none.
+        where: Conditions on the rows, see `datasets.index.select`.
+        every: Of the images, in the order of the index, only each that many.
+    """
+
+    data: Path
+    split: str
+    presence_split: str = ""
+    where: tuple[str, ...] = ()
+    every: int = 1
+
+    def rows(self, index: Sequence[Row]) -> list[list[Row]]:
+        """Rows of each split.
+
+        Raises:
+            ValueError: No row is left of a split.
+        """
+        found = []
+        for name in filter(None, (self.split, self.presence_split)):
+            rows = select(index, [f"split={name}", *self.where])
+            if not rows:
+                msg = f"no row of {self.data} has split={name!r} and meets {list(self.where)}"
+                raise ValueError(msg)
+            chosen = set(list(dict.fromkeys(row.image for row in rows))[:: self.every])
+            found.append([row for row in rows if row.image in chosen])
+        return found
+
+
 def calibrate(
-    weights: str,
-    data: Path,
-    split: str,
-    lungs: Path | None = None,
-    *,
-    every: int = 1,
-    never_shown: Sequence[str] = (),
-    where: Sequence[str] = (),
-    presence_split: str = "",
+    weights: str, films: Films, lungs: Path | None = None, asking: Asking = EVERYTHING, *, jobs: int = 1
 ) -> DecisionConfig:
     """Measure, choose, and rewrite the card of the model.
 
     Args:
         weights: Model name or folder.
-        data: Index.
-        split: The development split.
+        films: What it is calibrated on.
         lungs: File of lungs; None for those that come with this package.
-        every: Of the images, in the order of the index, only each that many.
-        never_shown: See `measure`.
-        where: Conditions on the rows, see `datasets.index.select`.
-        presence_split: A further split that scale and offset of presence are fitted to; empty for none.
+        asking: What is asked besides the captions.
+        jobs: Processes of one thread each.
 
     Raises:
         ValueError: No row is left of a split, or none whose caption names one side.
     """
     model = find_model(weights)
-    index = read_index(data)
+    index = read_index(films.data)
     known, known_from = known_lungs(index, lungs)
-    segmenter = Segmenter(model)
-    rows_of: dict[str, list[Row]] = {}
-    for name in filter(None, (split, presence_split)):  # all of them before minutes of work
-        rows = select(index, [f"split={name}", *where])
-        if not rows:
-            msg = f"no row of {data} has split={name!r} and meets {list(where)}"
-            raise ValueError(msg)
-        chosen = set(list(dict.fromkeys(row.image for row in rows))[::every])
-        rows_of[name] = [row for row in rows if row.image in chosen]
     splits = []
-    for name, rows in rows_of.items():
-        splits.append(measure(segmenter, rows, known if known_from == "file" else None, never_shown=never_shown))
+    for rows in films.rows(index):
+        splits.append(measure_by(model, rows, known if known_from == "file" else None, asking, jobs))
         if not splits[-1].empty:
-            msg = f"no caption of {data} with split={name!r} names one side; the limits of presence need such films"
+            split = rows[0].columns["split"]
+            msg = f"no caption of {films.data} with split={split!r} names one side; presence needs such films"
             raise ValueError(msg)
-    measured = splits[0]
-    there = [evidence for each in splits for evidence in (*each.present, *each.parts)]
-    scale, offset = fit_presence(there, [evidence for each in splits for evidence in each.empty])
-    presence = 1 / (1 + np.exp(-(scale * np.array(measured.present) + offset)))
-    threshold = best_threshold(measured.probability)
-    decision = dataclasses.replace(
-        model.card.decision,
-        threshold=threshold,
-        pseudo_threshold=best_threshold(measured.pseudo_image),
-        presence_scale=scale,
-        presence_offset=offset,
-        not_found_below=presence_limit(
-            presence.tolist(), [each[THRESHOLDS.index(threshold)].dice for each in measured.probability]
-        ),
-        found_above=0.5,
-    )
+    decision = chosen(splits, model.card.decision)
     # Figures of other decisions would not be this model's any more.
     trained = {name: figure for name, figure in model.card.figures.items() if name == "trained"}
     write_card(model.folder, dataclasses.replace(model.card, decision=decision, figures=trained))
     return decision
+
+
+def chosen(splits: Sequence[Measured], before: DecisionConfig) -> DecisionConfig:
+    """The decision that follows from what was measured: scale and offset of presence from all splits, all else from
+    the first."""
+    there = [evidence for each in splits for evidence in (*each.present, *each.parts)]
+    absent = [evidence for each in splits for evidence in each.empty]
+    scale, offset = fit_presence(there, absent)
+
+    def presence(evidence: Sequence[float]) -> list[float]:
+        calibrated: list[float] = (1 / (1 + np.exp(-(scale * np.array(evidence) + offset)))).tolist()
+        return calibrated
+
+    first = splits[0]
+    threshold = best_threshold(first.probability)
+    dice = [each[THRESHOLDS.index(threshold)].dice for each in first.probability]
+    return dataclasses.replace(
+        before,
+        threshold=threshold,
+        pseudo_threshold=best_threshold(first.pseudo_image),
+        presence_scale=scale,
+        presence_offset=offset,
+        not_found_below=min(
+            presence_limit(presence(first.present), dice),
+            unsure_limit(presence([*first.present, *first.parts]), presence(first.empty)),
+        ),
+        found_above=_FOUND_ABOVE,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -271,21 +219,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lungs", type=Path, metavar="FILE.npz", help="from training.lung_zones, if not in truth/")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of the images only each N-th")
     parser.add_argument("--never-shown", default="", metavar="NAME,NAME", help="structures that no volume shows")
+    parser.add_argument("--jobs", type=int, choices=range(1, 65), default=1, metavar="N", help="processes at once")
     options = parser.parse_args(arguments)
     if options.every < 1:
         parser.error(f"--every must be 1 or more, got {options.every}")
     names = tuple(name.strip() for name in options.never_shown.split(",") if name.strip())
+    films = Films(options.data, options.split, options.presence_split, tuple(options.where), options.every)
     try:
-        decision = calibrate(
-            options.weights,
-            options.data,
-            options.split,
-            options.lungs,
-            every=options.every,
-            never_shown=names,
-            where=options.where,
-            presence_split=options.presence_split,
-        )
+        decision = calibrate(options.weights, films, options.lungs, Asking(never_shown=names), jobs=options.jobs)
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -12,16 +12,16 @@ from Testing.training.tiny import LESIONS, lesion_film
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.weights import find_model, verify, write_card
 from training.calibrate import (
-    THRESHOLDS,
+    Films,
     best_threshold,
     calibrate,
     fit_presence,
     main,
-    measure,
-    overlaps,
     presence_limit,
+    unsure_limit,
 )
 from training.datasets.index import read_index, select
+from training.evidence import EVERYTHING, THRESHOLDS, measure, measure_by, overlaps
 from training.lung_zones import LungZones, save_zones
 from training.metrics import overlap, pooled
 
@@ -83,20 +83,33 @@ class TestLimitOfNotFound:
         assert presence_limit([0.9, 0.95], [0.8, 0.8]) == 0.5
         assert presence_limit([0.1, 0.2], [0.0, 0.0]) == 0.5
 
+    def test_no_more_than_four_percent_of_the_answers_are_unsure(self) -> None:
+        there, absent = np.linspace(0.2, 1.0, 401), np.linspace(0.0, 0.8, 161)
+
+        def share(limit: float) -> float:
+            return float(np.mean([((each >= limit) & (each < 0.5)).mean() for each in (there, absent)]))
+
+        limit = unsure_limit(there.tolist(), absent.tolist())
+        assert 0.035 < share(limit) <= 0.04 < share(limit - 0.01)
+
+    def test_it_is_a_quarter_where_hardly_anything_is_in_doubt(self) -> None:
+        assert unsure_limit([0.9, 0.95], [0.01, 0.02]) == 0.25
+        assert unsure_limit([0.9, 0.3], [0.01, 0.4]) == pytest.approx(0.401)
+
 
 def test_calibration_writes_what_it_chose_and_drops_figures_of_other_decisions(
     model_folder: Path, lesion_index: Path
 ) -> None:
     before = find_model(model_folder).card
     write_card(model_folder, dataclasses.replace(before, figures=before.figures | {"lesions, dev": {"n": 1}}))
-    decision = calibrate(str(model_folder), lesion_index, "dev")
+    decision = calibrate(str(model_folder), Films(lesion_index, "dev"))
     model = find_model(model_folder)
     assert model.card == dataclasses.replace(before, decision=decision)
     assert decision.mirror_average == before.decision.mirror_average
     verify(model)
     assert 0 <= decision.not_found_below <= decision.found_above <= 1
     assert {decision.threshold, decision.pseudo_threshold} <= set(THRESHOLDS)
-    again = calibrate(str(model_folder), lesion_index, "dev")  # what it finds does not depend on the card
+    again = calibrate(str(model_folder), Films(lesion_index, "dev"))  # what it finds does not depend on the card
     fitted = {name: getattr(decision, name) for name in ("presence_scale", "presence_offset")}
     assert {name: getattr(again, name) for name in fitted} == pytest.approx(fitted, rel=1e-3)
     assert dataclasses.replace(again, **fitted) == decision
@@ -121,6 +134,7 @@ def test_films_whose_lungs_are_known_are_asked_for_parts_and_for_what_is_not_the
     lungs = {f"images/{name}.png": LungZones(film.lungs["left"].T, film.lungs["right"].T) for name, film in films}
     rows = select(read_index(lesion_index), ["split=dev"])
     measured = measure(Segmenter(find_model(model_folder), device="cpu"), rows, lungs)
+    assert measure_by(find_model(model_folder), rows, lungs, EVERYTHING, jobs=2) == measured
     assert len(measured.present) == 4
     # Both sides and both levels of dev_both, the one level of dev_left and dev_right.
     assert len(measured.parts) == 2 + 2 + 1 + 1
@@ -180,7 +194,7 @@ def test_the_command_calibrates_and_names_its_mistakes(
 
 def test_every_nth_image_is_measured_with_all_its_rows(model_folder: Path, lesion_index: Path) -> None:
     rows = select(read_index(lesion_index), ["split=train"])
-    halves = calibrate(str(model_folder), lesion_index, "train", every=2)
+    halves = calibrate(str(model_folder), Films(lesion_index, "train", every=2))
     images = {row.image for row in rows[::2]}
     measured = measure(Segmenter(find_model(model_folder), device="cpu"), [row for row in rows if row.image in images])
     assert halves.threshold == best_threshold(measured.probability)
@@ -189,8 +203,8 @@ def test_every_nth_image_is_measured_with_all_its_rows(model_folder: Path, lesio
 
 
 def test_a_further_split_moves_the_scale_of_presence_alone(model_folder: Path, lesion_index: Path) -> None:
-    alone = calibrate(str(model_folder), lesion_index, "dev")
-    joined = calibrate(str(model_folder), lesion_index, "dev", presence_split="train")
+    alone = calibrate(str(model_folder), Films(lesion_index, "dev"))
+    joined = calibrate(str(model_folder), Films(lesion_index, "dev", presence_split="train"))
     segmenter = Segmenter(find_model(model_folder), device="cpu")
     dev, train = (measure(segmenter, select(read_index(lesion_index), [f"split={name}"])) for name in ("dev", "train"))
     expected = fit_presence([*dev.present, *train.present], [*dev.empty, *train.empty])

@@ -16,7 +16,7 @@ from Testing.training.comparison import Comparison, prepared, tiny_grid
 from Testing.training.tiny import LESIONS
 from TextGuidedSegLib.inference import Segmenter
 from TextGuidedSegLib.weights import read_model
-from training import calibrate
+from training import calibrate, evidence
 from training import train as train_module
 from training.checkpoint import load_checkpoint
 from training.compare import main
@@ -167,7 +167,7 @@ class TestThreshold:
     def test_every_row_has_the_best_one_of_its_own_on_the_tuning_films(self, finished: Comparison) -> None:
         for cell in finished.cells()[:3]:
             model = read_model(cell.model)
-            measured = calibrate.measure(Segmenter(model, device="cpu"), rows_of(cell.grid.tuning))
+            measured = evidence.measure(Segmenter(model, device="cpu"), rows_of(cell.grid.tuning))
             best = calibrate.best_threshold(measured.probability)
             assert model.card.decision.threshold == best
             assert not model.card.decision.mirror_average

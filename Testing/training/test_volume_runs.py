@@ -21,7 +21,7 @@ from TextGuidedSegLib.io import read_image
 from TextGuidedSegLib.weights import FieldOfView, read_model
 from training import grammar_volume
 from training.augment_volume import VolumeAugmentationConfig
-from training.calibrate import calibrate
+from training.calibrate import Films, calibrate
 from training.config import TrainConfig, read_config
 from training.datasets.mr_volumes import VolumeSet
 from training.evaluate import main
@@ -163,7 +163,7 @@ class TestTheModel:
     def test_calibration_asks_for_what_is_not_there(self, model: Path, index: Path, tmp_path: Path) -> None:
         own = Path(shutil.copytree(model, tmp_path / "own"))
         before = read_model(own).card.decision
-        decision = calibrate(str(own), index, "val")
+        decision = calibrate(str(own), Films(index, "val"))
         assert decision == read_model(own).card.decision
         assert decision.presence_scale != before.presence_scale
         assert (decision.evidence_mm3, decision.mirror_average) == (300.0, False)

@@ -23,7 +23,7 @@ from TextGuidedSegLib.weights import (
     read_model,
     write_card,
 )
-from training import baselines, calibrate
+from training import baselines, calibrate, evidence
 from training.cases import summarize, write_cases
 from training.checkpoint import load_checkpoint
 from training.comparison.cell import Cell, result_key, rows_of, trained_steps, tuning_key, tuning_of
@@ -147,7 +147,7 @@ def _tune(cell: Cell) -> None:
     threshold = FIXED_THRESHOLD
     if cell.grid.tuning is not None:
         segmenter = Segmenter(model, device=cell.config.device)
-        measured = calibrate.measure(segmenter, rows_of(cell.grid.tuning), swapped=False)
+        measured = evidence.measure(segmenter, rows_of(cell.grid.tuning), asking=evidence.Asking(swapped=False))
         threshold = calibrate.best_threshold(measured.probability)
     network, _ = load_network(model)
     figures = {

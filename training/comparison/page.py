@@ -12,13 +12,13 @@ import numpy as np
 
 from TextGuidedSegLib.export import atomic_path
 from TextGuidedSegLib.weights import file_sha256
-from training.calibrate import THRESHOLDS
 from training.comparison.cell import rows_of
 from training.comparison.curves import draw_curves, read_curve
 from training.comparison.grid import FIXED_THRESHOLD, EvaluationSet, Grid, Section
 from training.comparison.results import Measured, Results, paired
 from training.comparison.strata import THIRDS, measured, thirds
 from training.comparison.tables import asked_table, count_of_seeds, markdown, percent, points, score_table
+from training.evidence import THRESHOLDS
 from training.statistics import paired_bootstrap
 
 _READING = """\
