@@ -53,6 +53,8 @@ _TAGS = {
     "bits_stored": (0x0028, 0x0101, "US"),
     "high_bit": (0x0028, 0x0102, "US"),
     "signed": (0x0028, 0x0103, "US"),
+    "padding": (0x0028, 0x0120, "SS"),
+    "padding_limit": (0x0028, 0x0121, "SS"),
     "window_center": (0x0028, 0x1050, "DS"),
     "window_width": (0x0028, 0x1051, "DS"),
     "rescale_intercept": (0x0028, 0x1052, "DS"),
@@ -61,10 +63,13 @@ _TAGS = {
 }
 
 
+_NUMBER_FORMS = {"US": "<H", "SS": "<h", "UL": "<I"}
+
+
 def _element(group: int, element: int, kind: str, value: str | int | bytes) -> bytes:
     """One data element, explicit VR little endian."""
-    if kind in ("US", "UL"):
-        data = struct.pack("<H" if kind == "US" else "<I", value)
+    if kind in _NUMBER_FORMS:
+        data = struct.pack(_NUMBER_FORMS[kind], value)
     else:
         data = value if isinstance(value, bytes) else str(value).encode("latin-1")
     if len(data) % 2:

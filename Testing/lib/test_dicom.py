@@ -157,6 +157,37 @@ class TestDicomFilms:
         assert plain.max() - plain.min() == 79
         np.testing.assert_allclose(inverted.max() - inverted, plain - plain.min())
 
+    @pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+    @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+    def test_padding_is_as_dark_as_the_darkest_of_the_film(
+        self, photometric: str, dtype: type, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        pixels = a_picture.astype(dtype) + dtype(100)
+        padding = 3 if dtype is np.uint16 else -300
+        padded = pixels.copy()
+        padded[:, :5], padded[:6] = padding, padding + 1
+        film = np.ones(pixels.shape, dtype=bool)
+        film[:, :5] = film[:6] = False
+        tags = {"modality": "CR", "photometric": photometric, "rescale_slope": "2", "rescale_intercept": "-5"}
+
+        def read(name: str, values: np.ndarray, **more: str | int) -> np.ndarray:
+            return displayed(read_image(write_dicom(tmp_path / name, values, **tags, **more)))
+
+        plain = read("plain.dcm", pixels)
+        clean = read("padded.dcm", padded, padding=padding, padding_limit=padding + 1)
+        np.testing.assert_array_equal(clean[film], plain[film])
+        np.testing.assert_array_equal(clean[~film], plain[film].min())
+        alone = read("alone.dcm", padded, padding=padding)
+        np.testing.assert_array_equal(alone[6:, :5], alone[film | (padded == padding + 1)].min())
+
+    def test_padding_of_all_pixels_or_of_none_changes_nothing(
+        self, tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray
+    ) -> None:
+        even = np.full_like(a_picture, 7)
+        for pixels, padding in ((even, 7), (a_picture, 32000)):
+            path = write_dicom(tmp_path / "film.dcm", pixels, modality="CR", padding=padding)
+            np.testing.assert_array_equal(displayed(read_image(path)), pixels)
+
     @pytest.mark.parametrize("window", [("5000", "10"), ("80", "0"), ("80", "1"), ("-300", "20")])
     def test_a_window_that_shows_nothing_is_not_applied(
         self, window: tuple[str, str], tmp_path: Path, write_dicom: WriteFile, a_picture: np.ndarray

@@ -31,6 +31,8 @@ _PHOTOMETRIC = "0028|0004"
 _PIXEL_SPACING = "0028|0030"
 _BITS_STORED = "0028|0101"
 _PIXEL_REPRESENTATION = "0028|0103"
+_PADDING = "0028|0120"
+_PADDING_LIMIT = "0028|0121"
 _WINDOW_CENTER = "0028|1050"
 _WINDOW_WIDTH = "0028|1051"
 _RESCALE_INTERCEPT = "0028|1052"
@@ -48,6 +50,8 @@ FILM_TAGS = (
     _PIXEL_SPACING,
     _BITS_STORED,
     _PIXEL_REPRESENTATION,
+    _PADDING,
+    _PADDING_LIMIT,
     _WINDOW_CENTER,
     _WINDOW_WIDTH,
     _RESCALE_INTERCEPT,
@@ -69,7 +73,8 @@ def film_from_dicom(array: NDArray[Any], geometry: Geometry, tags: Mapping[str, 
         source: Name for messages.
 
     Returns:
-        The film with bone bright, the stored window applied, in the patient's frame as far as the file gives it.
+        The film with bone bright, padding dark and the stored window applied, in the patient's frame as far as the file
+        gives it.
 
     Raises:
         ImageError: The image is too small for a film.
@@ -91,7 +96,7 @@ def film_from_dicom(array: NDArray[Any], geometry: Geometry, tags: Mapping[str, 
         codes, assumed = FILM_CODES, True
     if assumed and not orientation_warning:
         orientation_warning = ORIENTATION_ASSUMED
-    gray, window_warning = _windowed(array, tags)
+    gray, window_warning = _windowed(_without_padding(array, tags), tags)
     warnings = (orientation_warning, spacing.warning, window_warning, _view_warning(tags))
     return Image(
         gray,
@@ -154,13 +159,38 @@ def _view_warning(tags: Mapping[str, str]) -> str | None:
     return None
 
 
+def _without_padding(array: NDArray[Any], tags: Mapping[str, str]) -> NDArray[Any]:
+    """Pixels that the file says are none (PixelPaddingValue) as dark as the darkest that are.
+
+    A scanned MONOCHROME1 film is padded with its lowest value, which is seen as the brightest: brighter than bone.
+    """
+    stored = [_stored(number, tags) for tag in (_PADDING, _PADDING_LIMIT) for number in _numbers(tags.get(tag, ""))[:1]]
+    if not stored or array.ndim == 4:
+        return array
+    slope, intercept = _rescale(tags)
+    ends = sorted(_seen(slope * value + intercept, tags) for value in stored)
+    half = abs(slope) / 2  # rounded in rescaling
+    padding = (array > ends[0] - half) & (array < ends[-1] + half)
+    if not padding.any() or padding.all():
+        return array
+    clean = array.copy()
+    clean[padding] = array[~padding].min()
+    return clean
+
+
+def _stored(value: float, tags: Mapping[str, str]) -> float:
+    """A stored pixel value; some files give that of a signed image as the unsigned number of the same bits."""
+    is_wrapped = tags.get(_PIXEL_REPRESENTATION) == "1" and value > 0x7FFF
+    return value - 0x10000 if is_wrapped else value
+
+
 def _windowed(array: NDArray[Any], tags: Mapping[str, str]) -> tuple[NDArray[Any], str | None]:
     """Gray values inside the file's first window, or as they are; the unit stays that of the file."""
     centers, widths = _numbers(tags.get(_WINDOW_CENTER, "")), _numbers(tags.get(_WINDOW_WIDTH, ""))
     if not centers or not widths or array.ndim == 4:
         return array, None
     function = tags.get(_WINDOW_FUNCTION) or "LINEAR"
-    center, width = _seen_center(centers[0], tags), widths[0]
+    center, width = _seen(centers[0], tags), widths[0]
     if function == "LINEAR":  # DICOM PS3.3 C.11.2.1.2.1: the first and last gray lie half a step further in
         center, width = center - (-0.5 if _is_inverted(tags) else 0.5), width - 1.0
     low, high = center - width / 2, center + width / 2
@@ -177,15 +207,20 @@ def _is_inverted(tags: Mapping[str, str]) -> bool:
     return tags.get(_PHOTOMETRIC) == "MONOCHROME1"
 
 
-def _seen_center(center: float, tags: Mapping[str, str]) -> float:
-    """Window center on the values ITK hands out: it mirrors MONOCHROME1 within the range of the stored bits."""
+def _seen(value: float, tags: Mapping[str, str]) -> float:
+    """A rescaled value as ITK hands it out: it mirrors MONOCHROME1 within the range of the stored bits."""
     if not _is_inverted(tags):
-        return center
+        return value
     signed = tags.get(_PIXEL_REPRESENTATION) == "1"
     stored_sum = -1.0 if signed else 2.0 ** int(tags.get(_BITS_STORED) or "16") - 1.0  # darkest + brightest value
-    slope = (_numbers(tags.get(_RESCALE_SLOPE, "")) or [1.0])[0]
-    intercept = (_numbers(tags.get(_RESCALE_INTERCEPT, "")) or [0.0])[0]
-    return slope * stored_sum + 2 * intercept - center
+    slope, intercept = _rescale(tags)
+    return slope * stored_sum + 2 * intercept - value
+
+
+def _rescale(tags: Mapping[str, str]) -> tuple[float, float]:
+    """Slope and intercept."""
+    slope, intercept = (_numbers(tags.get(tag, "")) for tag in (_RESCALE_SLOPE, _RESCALE_INTERCEPT))
+    return (slope or [1.0])[0], (intercept or [0.0])[0]
 
 
 def _numbers(value: str) -> list[float]:
