@@ -38,14 +38,7 @@ _LEVEL_WORDS = {
     "lower": ("lower", "lower", "basal", "inferior", "basilar"),
 }
 _AREA_WORDS = ("lung", "lung", "lung", "lung zone", "lobe", "zone", "lung field")
-DESCRIPTIONS = (
-    "acute", "blotchy", "cloudy", "confluent", "dense", "diffuse", "early", "extensive", "faint", "fluffy", "hazy",
-    "ill-defined", "marked", "mild", "milky", "moderate", "new", "obvious", "persistent", "residual", "resolving",
-    "scattered", "severe", "smudgy", "streaky", "subtle", "unexplained", "vague", "whitish", "wispy",
-)  # fmt: skip
-"""What people say beside a finding; some of it on no list, so that a word nobody knows makes no phrase absent."""
 LEVELS = ("upper", "middle", "lower")
-_DESCRIBED = 0.2
 _COUNT_WORDS = ("zero", "one", "two", "three", "four", "five", "six")
 Zones = Mapping[str, Sequence[str]]
 
@@ -112,12 +105,6 @@ def finding_phrase(zones: Zones, count: int | None, rng: random.Random) -> str:
         lateral = "bilateral" if zones.get("left") and zones.get("right") else "unilateral"
         forms += [f"{lateral} {finding}, {_COUNT_WORDS[count]} infected {area}, {places}"]
     return _finish(rng.choice(forms), rng)
-
-
-def described_phrase(zones: Zones, count: int | None, rng: random.Random) -> str:
-    """`finding_phrase`, now and then with one of `DESCRIPTIONS` before it."""
-    phrase = finding_phrase(zones, count, rng)
-    return f"{rng.choice(DESCRIPTIONS)} {phrase}" if rng.random() < _DESCRIBED else phrase
 
 
 def structure_phrase(kind: str, rng: random.Random) -> str:

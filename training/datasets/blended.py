@@ -100,7 +100,7 @@ class BlendedFilms:
         laid = self._lesion(film, rng)
         if draw < _LESION and laid.brighter >= _LEAST_CONTRAST and laid.patch.mean() >= LEAST_PART:
             named = _named_levels(laid) if rng.random() < 0.75 else LEVELS
-            return _sample(laid, laid.patch, grammar.described_phrase({laid.side: named}, None, rng), pointed=True)
+            return _sample(laid, laid.patch, grammar.finding_phrase({laid.side: named}, None, rng), pointed=True)
         clear = _clear_levels(laid)
         if clear and rng.random() < 0.4:
             return _empty(laid, laid.side, (rng.choice(clear),), rng)
@@ -195,7 +195,7 @@ def _clear_levels(laid: Laid) -> tuple[str, ...]:
 
 
 def _empty(laid: Laid, side: str, levels: tuple[str, ...], rng: random.Random) -> Sample:
-    phrase = grammar.described_phrase({side: levels}, None, rng)
+    phrase = grammar.finding_phrase({side: levels}, None, rng)
     return _sample(laid, np.zeros_like(laid.patch), phrase, pointed=False)
 
 

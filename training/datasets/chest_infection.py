@@ -17,7 +17,6 @@ from training.conditions import derangement
 from training.datasets.films import load_pair
 from training.datasets.index import Row, rows_of_split
 from training.datasets.sample import Sample
-from training.grammar_absent import absent_phrase
 from training.levels import LEVELS
 from training.lung_zones import (
     EMPTY_MARGIN,
@@ -37,7 +36,7 @@ COLUMNS = ("text", "zones_patient", "n_areas_text", "published_side", "flag", "p
 
 # Share of phrase kinds; what is left goes to the published caption. One-sided films, a quarter of the set, carry the
 # phrases that name the empty side, so their share is higher there.
-_PARAPHRASE, _NO_PHRASE, _OTHER_STRUCTURE = 0.2, 0.06, 0.08
+_PARAPHRASE, _NO_PHRASE, _OTHER_STRUCTURE = 0.2, 0.06, 0.04
 _SWAPPED_ON_ONE_SIDED, _WRONG_LEVEL, _ONE_SIDE = 0.3, 0.05, 0.25
 # The same where the lungs of the films are known: parts can then be cut out and empty levels be told.
 _EMPTY_ZONE, _PART = 0.1, 0.35
@@ -126,7 +125,7 @@ class ChestInfection:
             return _without_phrase(film) if rng.random() < _NO_PHRASE else _with_caption(film)
         draw = rng.random()
         if draw < _OTHER_STRUCTURE:
-            return Sample(film.array, np.zeros_like(film.mask), absent_phrase(rng), pointed=False)
+            return Sample(film.array, np.zeros_like(film.mask), rng.choice(grammar.ABSENT_STRUCTURES), pointed=False)
         if draw < _OTHER_STRUCTURE + _NO_PHRASE:
             return _without_phrase(film)
         if film.only_side and rng.random() < _SWAPPED_ON_ONE_SIDED:
@@ -140,11 +139,11 @@ class ChestInfection:
             return _empty_level(film, rng)
         if len(film.sides) == 2 and rng.random() < _ONE_SIDE:
             side = rng.choice(("left", "right"))
-            phrase = grammar.described_phrase(_vague({side: film.zones[side]}, rng), None, rng)
+            phrase = grammar.finding_phrase(_vague({side: film.zones[side]}, rng), None, rng)
             return Sample(film.array, film.sides[side], phrase)
         if rng.random() < _PARAPHRASE:
             count = film.count if rng.random() < 0.5 else None
-            return Sample(film.array, film.mask, grammar.described_phrase(_vague(film.zones, rng), count, rng))
+            return Sample(film.array, film.mask, grammar.finding_phrase(_vague(film.zones, rng), count, rng))
         return _with_caption(film)
 
 
@@ -178,7 +177,7 @@ def _empty_side(film: LesionFilm, rng: random.Random) -> Sample:
         phrase = swap_sides(film.caption).lower()
     else:
         levels = tuple(level for level in grammar.LEVELS if rng.random() < 0.5) or grammar.LEVELS
-        phrase = grammar.described_phrase({side: levels}, None, rng)
+        phrase = grammar.finding_phrase({side: levels}, None, rng)
     return Sample(film.array, np.zeros_like(film.mask), phrase, pointed=False)
 
 
@@ -189,7 +188,7 @@ def _empty_level(film: LesionFilm, rng: random.Random) -> Sample:
         far = "upper" if levels == ("lower",) else "lower" if levels == ("upper",) else None
         if far is not None and film.sides:
             return Sample(
-                film.array, np.zeros_like(film.mask), grammar.described_phrase({side: (far,)}, None, rng), pointed=False
+                film.array, np.zeros_like(film.mask), grammar.finding_phrase({side: (far,)}, None, rng), pointed=False
             )
     return Sample(film.array, film.mask, film.caption.lower())
 
@@ -216,7 +215,7 @@ def _named_part(film: LesionFilm, rng: random.Random) -> Sample | None:
     target = film.mask * ((film.zone_map & sum(zone_bit(*zone) for zone in asked)) != 0)
     if target.mean() < LEAST_PART:
         return None
-    return Sample(film.array, target, grammar.described_phrase(_vague_levels(chosen, rng), None, rng))
+    return Sample(film.array, target, grammar.finding_phrase(_vague_levels(chosen, rng), None, rng))
 
 
 def _vague_levels(zones: dict[str, tuple[str, ...]], rng: random.Random) -> dict[str, tuple[str, ...]]:
@@ -230,7 +229,7 @@ def _empty_zone(film: LesionFilm, rng: random.Random) -> Sample | None:
     if not film.empty:
         return None
     side, level = rng.choice(film.empty)
-    phrase = grammar.described_phrase({side: (level,)}, None, rng)
+    phrase = grammar.finding_phrase({side: (level,)}, None, rng)
     return Sample(film.array, np.zeros_like(film.mask), phrase, pointed=False)
 
 

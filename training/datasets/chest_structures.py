@@ -14,7 +14,6 @@ from training import grammar
 from training.datasets.films import load_pair
 from training.datasets.index import Row, rows_of_split
 from training.datasets.sample import Sample
-from training.grammar_absent import absent_phrase
 
 COLUMNS = ("text", "kind", "patient", "note", "chest_infection_twin")
 """Columns that the set needs besides those of every index."""
@@ -81,10 +80,10 @@ class ChestStructures:
         film = rng.choice(self.films[group])
         empty = np.zeros_like(next(iter(film.masks.values())))
         if rng.random() < _OTHER_STRUCTURE:
-            return Sample(film.array, empty, absent_phrase(rng), pointed=False)
+            return Sample(film.array, empty, rng.choice(grammar.ABSENT_STRUCTURES), pointed=False)
         if film.normal and rng.random() < _LESION_PHRASE_ON_NORMAL:
             zones = {side: tuple(level for level in grammar.LEVELS if rng.random() < 0.5) for side in ("left", "right")}
-            return Sample(film.array, empty, grammar.described_phrase(zones, None, rng), pointed=False)
+            return Sample(film.array, empty, grammar.finding_phrase(zones, None, rng), pointed=False)
         kind = rng.choice(sorted(film.masks))
         phrase = film.captions[kind].lower() if rng.random() < 0.3 else grammar.structure_phrase(kind, rng)
         return Sample(film.array, film.masks[kind], phrase)

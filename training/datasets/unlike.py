@@ -47,7 +47,7 @@ class UnlikeImages:
             phrase = grammar.structure_phrase(rng.choice(sorted(grammar.STRUCTURES)), rng)
         else:
             zones = {side: tuple(level for level in grammar.LEVELS if rng.random() < 0.5) for side in ("left", "right")}
-            phrase = grammar.described_phrase(zones, None, rng)
+            phrase = grammar.finding_phrase(zones, None, rng)
         return Sample(film, np.zeros(film.shape, dtype=np.uint8), phrase, pointed=False)
 
 
