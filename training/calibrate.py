@@ -20,6 +20,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def presence_limit(presence: Sequence[float], dice: Sequence[float]) -> float:
 
 
 def unsure_limit(there: Sequence[float], absent: Sequence[float]) -> float:
-    """The lowest limit of *not found* with at most 4 % of answers *unsure*, half of them for what is not there.
+    """The lowest limit of *not found* with at most 4 % of the answers *unsure*; both classes weigh the same.
 
     It is a quarter at least: what is three times as likely not there is *not found*, however few answers that leaves.
 
@@ -208,7 +209,7 @@ def chosen(splits: Sequence[Measured], before: DecisionConfig) -> DecisionConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 2 for bad input."""
+    """Command line; 2 for bad input, 1 when a process was killed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(prog="python -m training.calibrate", description=__doc__.splitlines()[0])
     parser.add_argument("--weights", required=True)
@@ -230,6 +231,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TextGuidedSegError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except BrokenProcessPool:
+        sys.stderr.write("a process was killed, perhaps for memory; the card stays: call again with fewer --jobs\n")
+        return 1
     logger.info("%s", decision)
     return 0
 
